@@ -1,0 +1,72 @@
+/** The arrows of the design: model ← wire/flow ← api | executor | worker; adapters are handed in by main. */
+const runs = "^runtime/(api|executor|worker|client|local)/";
+const adapters = "^runtime/(queue/sqs|payload/s3)";
+
+module.exports = {
+  forbidden: [
+    { name: "no-circular", severity: "error", from: {}, to: { circular: true, dependencyTypesNot: ["type-only"] } },
+    {
+      name: "model-is-pure",
+      comment: "runtime/model imports nothing outside itself",
+      severity: "error",
+      from: { path: "^runtime/model/" },
+      to: { pathNot: "^runtime/model/" },
+    },
+    {
+      name: "wire-is-pure",
+      severity: "error",
+      from: { path: "^runtime/wire/" },
+      to: { path: "^runtime/", pathNot: "^runtime/(wire|model)/" },
+    },
+    {
+      name: "flow-knows-no-runner",
+      severity: "error",
+      from: { path: "^runtime/flow/" },
+      to: { path: runs },
+    },
+    {
+      name: "runners-do-not-know-each-other",
+      severity: "error",
+      from: { path: "^runtime/(api|executor|worker|client|local)/" },
+      to: { path: "^runtime/(api|executor|worker|client|local)/", pathNot: "^runtime/$1/" },
+    },
+    {
+      name: "adapters-are-handed-in",
+      comment: "only main, the CLI's doctor and tests construct the AWS adapters",
+      severity: "error",
+      from: { path: "^runtime/(model|wire|flow|define|tasks|api|executor|worker|client)/" },
+      to: { path: adapters },
+    },
+    {
+      name: "sdk-stays-in-adapters",
+      severity: "error",
+      from: { path: "^runtime/", pathNot: "^runtime/(queue|payload|local)/" },
+      to: { path: "@aws-sdk/" },
+    },
+    {
+      name: "runtime-needs-no-test-code",
+      severity: "error",
+      from: { path: "^runtime/" },
+      to: { path: "^(test|bench)/" },
+    },
+    {
+      name: "no-unresolvable",
+      severity: "error",
+      from: {},
+      to: { couldNotResolve: true },
+    },
+    {
+      name: "runtime-has-production-dependencies-only",
+      comment: "the embedded stack is for laptops and tests: its packages are dev dependencies",
+      severity: "error",
+      from: { path: "^runtime/", pathNot: "^runtime/local/" },
+      to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["type-only"] },
+    },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    doNotFollow: { path: "node_modules" },
+    enhancedResolveOptions: { extensions: [".ts", ".js", ".json"], conditionNames: ["import", "node", "default"] },
+  },
+};
