@@ -1,0 +1,473 @@
+/**
+ * Every environment variable, in one table: what it means, its unit, bounds and default, and the rules between them.
+ * The schema, the error messages and `.env.example` are all made from it, so an operator never meets a variable that
+ * is described one way and checked another. It is long because there are many variables; there is no logic in it.
+ */
+import { z } from "zod";
+import {
+  choice,
+  commaList,
+  integer,
+  optionalText,
+  requiredJson,
+  requiredText,
+  text,
+  type Variable,
+} from "./config-variable.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
+
+export const SERVICE_ROLES = ["all", "api", "worker", "executor", "migrate"] as const;
+export type ServiceRole = (typeof SERVICE_ROLES)[number];
+
+export type QueueConfig = z.infer<typeof queueShape>;
+
+const queueShape = z
+  .strictObject(
+    {
+      name: z.string({ error: queueNameRule }).regex(/^[a-z][a-z0-9-]{0,39}$/, { error: queueNameRule }),
+      url: z.url({ protocol: /^https?$/, error: "expected the URL of the queue" }),
+      deadLetterUrl: z.url({ protocol: /^https?$/, error: "expected the URL of the dead-letter queue" }),
+      type: z.literal("standard", { error: 'expected "standard"' }).default("standard"),
+    },
+    { error: "expected an object with name, url, deadLetterUrl and, if at all, type" },
+  )
+  .readonly();
+
+function queueNameRule(): string {
+  return "expected a name of up to 40 lower-case letters, digits and hyphens that starts with a letter";
+}
+
+const queuesShape = z
+  .array(queueShape, { error: "expected a JSON list of queues" })
+  .readonly()
+  .superRefine((queues, context) => {
+    const names = queues.map((queue) => queue.name);
+    const urls = queues.map((queue) => queue.url);
+    if (!names.includes("default")) context.addIssue('expected a queue named "default"');
+    for (const [index, queue] of queues.entries()) {
+      const complain = (field: string, message: string) =>
+        context.addIssue({ code: "custom", path: [index, field], message });
+      if (names.indexOf(queue.name) !== index) complain("name", "expected a name no other queue has");
+      if (urls.indexOf(queue.url) !== index) complain("url", "expected a URL no other queue has");
+      // What is dead-lettered into a queue that is polled would come back for ever.
+      if (urls.includes(queue.deadLetterUrl)) complain("deadLetterUrl", "expected a queue that no worker polls");
+    }
+  });
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+const hostRule = {
+  expected: "an IP address or a host name",
+  hint: "For example 127.0.0.1.",
+  pattern: (value: string) => /^[A-Za-z0-9.:_-]{1,253}$/.test(value),
+};
+
+export const PROCESS = {
+  SERVICE_ROLE: choice({
+    meaning:
+      "What this process is: the HTTP API with the executor loops, a worker, the executor loops alone, a migration of the database that then exits, or API, loops and worker in one.",
+    words: SERVICE_ROLES,
+    default: "all",
+  }),
+};
+
+const DATABASE = {
+  DATABASE_URL: requiredText({
+    meaning: "The Postgres database (15 or newer), which holds every task.",
+    expected: "a URL that starts with postgres:// or postgresql://",
+    hint: "Percent-encode what is special in the password, for example # as %23.",
+    example: "postgres://taskiq:change-me@localhost:5432/taskiq",
+    pattern: (value) => /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value),
+    secret: true,
+  }),
+  TASKIQ_DATABASE_CA_FILE: optionalText({
+    meaning: "A file with the certificate authorities that the database's certificate is checked against (PEM).",
+    expected: "the path of a file",
+    hint: "For RDS, download the bundle from truststore.pki.rds.amazonaws.com.",
+    example: "/etc/ssl/rds-global-bundle.pem",
+    pattern: (value) => !value.includes("\0"),
+  }),
+  TASKIQ_DATABASE_POOL: integer({
+    meaning: "Connections this process opens at most. Heartbeats have one of their own besides.",
+    unit: "count",
+    min: 1,
+    max: 200,
+    default: 10,
+  }),
+  TASKIQ_QUERY_TIMEOUT_MS: integer({
+    meaning: "How long this process waits for the answer to a statement before it gives the connection up.",
+    unit: "milliseconds",
+    min: 500,
+    max: 5 * MINUTE_MS,
+    default: 8_000,
+  }),
+};
+
+const LOG = {
+  TASKIQ_LOG_LEVEL: choice({ meaning: "The least level that is written.", words: LOG_LEVELS, default: "info" }),
+  TASKIQ_LOG_FORMAT: choice({
+    meaning: "One JSON object a line for machines, or one readable line an event.",
+    words: LOG_FORMATS,
+    default: "json",
+  }),
+  TASKIQ_LOG: optionalText({
+    meaning:
+      '"tasks" writes a line when an attempt starts and one when it succeeds; at high rates that costs more than the queue.',
+    expected: '"tasks" or nothing',
+    hint: "Leave it empty to log only what goes wrong.",
+    example: "tasks",
+    pattern: (value) => value === "tasks",
+  }),
+};
+
+const AWS = {
+  AWS_REGION: text({
+    meaning: "The region of the queues and the bucket.",
+    expected: "the name of an AWS region",
+    hint: "For example us-east-1.",
+    default: "us-east-1",
+    pattern: (value) => /^[a-z0-9-]{1,40}$/.test(value),
+    aliases: ["AWS_DEFAULT_REGION"],
+  }),
+  AWS_ENDPOINT_URL: optionalText({
+    meaning: "Where SQS and S3 are, when not at AWS: an emulator's address.",
+    expected: "an http or https URL",
+    hint: "Leave it empty for AWS itself.",
+    example: "http://localhost:4566",
+    pattern: (value) => /^https?:\/\//.test(value) && URL.canParse(value),
+  }),
+  TASKIQ_QUEUES: requiredJson({
+    meaning:
+      'The queues, as JSON. One is named "default"; each has the URL of its dead-letter queue. "type" is "standard", and may be left out.',
+    shape: queuesShape,
+    expected: "a JSON list of queues",
+    hint: 'Each queue is written {"name":"default","url":"https://…","deadLetterUrl":"https://…"}.',
+    example:
+      '[{"name":"default","url":"http://localhost:4566/000000000000/taskiq-default","deadLetterUrl":"http://localhost:4566/000000000000/taskiq-dead-letter"}]',
+  }),
+  TASKIQ_S3_BUCKET: requiredText({
+    meaning: "The bucket for inputs and results above TASKIQ_INLINE_PAYLOAD_BYTES.",
+    expected: "the name of an S3 bucket",
+    hint: "A name has 3 to 63 lower-case letters, digits, dots and hyphens.",
+    example: "taskiq-payloads",
+    pattern: (value) => /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(value),
+  }),
+};
+
+const PAYLOAD = {
+  TASKIQ_INLINE_PAYLOAD_BYTES: integer({
+    meaning: "An input or result up to this size is kept in its row, a larger one in S3.",
+    unit: "bytes",
+    min: 0,
+    max: 1_048_576,
+    default: 65_536,
+  }),
+  TASKIQ_MAX_PAYLOAD_BYTES: integer({
+    meaning: "An input or result above this size is refused.",
+    unit: "bytes",
+    min: 1_024,
+    max: 268_435_456,
+    default: 16_777_216,
+  }),
+};
+
+const HTTP = {
+  TASKIQ_HTTP_HOST: text({ meaning: "The address the API listens on.", ...hostRule, default: "0.0.0.0" }),
+  TASKIQ_HTTP_PORT: integer({
+    meaning: "The port the API listens on; 0 takes any free one.",
+    unit: "count",
+    min: 0,
+    max: 65_535,
+    default: 8_080,
+  }),
+  TASKIQ_MAX_BODY_BYTES: integer({
+    meaning: "A request body above this size is refused with 413.",
+    unit: "bytes",
+    min: 1_024,
+    max: 67_108_864,
+    default: 1_048_576,
+  }),
+};
+
+const SUBMIT = {
+  TASKIQ_GROUP_COMMIT_MS: integer({
+    meaning: "How long a request waits for others, to be written in one statement with them.",
+    unit: "milliseconds",
+    min: 0,
+    max: 1_000,
+    default: 2,
+  }),
+  TASKIQ_IDEMPOTENCY_TTL_MS: integer({
+    meaning: "How long an Idempotency-Key is remembered.",
+    unit: "milliseconds",
+    min: 1_000,
+    max: 365 * DAY_MS,
+    default: DAY_MS,
+  }),
+  TASKIQ_MAX_DELAY_MS: integer({
+    meaning: "The longest delay a task may be submitted with.",
+    unit: "milliseconds",
+    min: 0,
+    max: 3_650 * DAY_MS,
+    default: 365 * DAY_MS,
+  }),
+};
+
+const WORKER = {
+  TASKIQ_WORKER_NAME: optionalText({
+    meaning: "The worker's name in logs and in the list of workers. Without one: host, process id and a random suffix.",
+    expected: "up to 100 letters, digits, dots, colons, hyphens and underscores",
+    hint: "No two workers may have the same name.",
+    example: "worker-1",
+    pattern: (value) => /^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$/.test(value),
+  }),
+  TASKIQ_WORKER_QUEUES: commaList({
+    meaning: "Names of the queues this worker polls, separated by commas. Without any: all.",
+    expected: "names of queues, separated by commas",
+    hint: "The names are those of TASKIQ_QUEUES.",
+    example: "default",
+    pattern: (value) => value !== "",
+  }),
+  TASKIQ_WORKER_SLOTS: integer({
+    meaning: "How many attempts run at once in this worker.",
+    unit: "count",
+    min: 1,
+    max: 1_000,
+    default: 10,
+  }),
+  TASKIQ_LEASE_MS: integer({
+    meaning:
+      "How long a worker owns an attempt without renewing it. A dead worker's tasks run elsewhere after this time.",
+    unit: "milliseconds",
+    min: 2_000,
+    max: 600_000,
+    default: 30_000,
+  }),
+  TASKIQ_EXTEND_INTERVAL_MS: integer({
+    meaning: "How often a worker renews its leases; at most a third of TASKIQ_LEASE_MS.",
+    unit: "milliseconds",
+    min: 100,
+    max: 200_000,
+    default: 10_000,
+  }),
+  TASKIQ_GRACE_MS: integer({
+    meaning: "How long an aborted attempt may take to end before its outcome is recorded without it.",
+    unit: "milliseconds",
+    min: 0,
+    max: 10 * MINUTE_MS,
+    default: 10_000,
+  }),
+  TASKIQ_DRAIN_BUDGET_MS: integer({
+    meaning:
+      "How long a process may take to stop after SIGTERM. ECS kills it after the task definition's stopTimeout (at most 120 s on Fargate), which must not be shorter.",
+    unit: "milliseconds",
+    min: 1_000,
+    max: HOUR_MS,
+    default: 120_000,
+  }),
+  TASKIQ_DRAIN_WORK_MS: integer({
+    meaning:
+      "How much of TASKIQ_DRAIN_BUDGET_MS running attempts have to finish before they are aborted and requeued; with TASKIQ_GRACE_MS it must fit into the budget.",
+    unit: "milliseconds",
+    min: 0,
+    max: HOUR_MS,
+    default: 100_000,
+  }),
+  TASKIQ_COMMIT_TIMEOUT_MS: integer({
+    meaning: "How long a task's commit(tx) and its transaction may take; at most TASKIQ_QUERY_TIMEOUT_MS.",
+    unit: "milliseconds",
+    min: 100,
+    max: 5 * MINUTE_MS,
+    default: 5_000,
+  }),
+  TASKIQ_RECEIVE_WAIT_MS: integer({
+    meaning: "How long a poll waits for a first message. SQS counts in whole seconds, to 20.",
+    unit: "milliseconds",
+    min: 0,
+    max: 20_000,
+    step: 1_000,
+    default: 20_000,
+  }),
+  TASKIQ_COMPLETE_LINGER_MS: integer({
+    meaning: "How long a finished attempt waits for others, to be recorded in one statement with them.",
+    unit: "milliseconds",
+    min: 0,
+    max: 1_000,
+    default: 3,
+  }),
+  TASKIQ_UNKNOWN_TASK_AFTER_MS: integer({
+    meaning: "How long a task that no worker knows is offered before it fails; it must outlast a rolling deployment.",
+    unit: "milliseconds",
+    min: 1_000,
+    max: 30 * DAY_MS,
+    default: HOUR_MS,
+  }),
+  TASKIQ_PROBE_HOST: text({
+    meaning: "The address of a worker's liveness server (GET /livez).",
+    ...hostRule,
+    default: "127.0.0.1",
+  }),
+  TASKIQ_PROBE_PORT: integer({
+    meaning: "The port of a worker's liveness server; 0 turns it off. Workers on one machine need different ones.",
+    unit: "count",
+    min: 0,
+    max: 65_535,
+    default: 8_081,
+  }),
+  TASKIQ_TASK_MODULES: commaList({
+    meaning: "Modules with further task definitions: paths or file: URLs, separated by commas.",
+    expected: "paths or file: URLs, separated by commas",
+    hint: "For example ./tasks/images.ts,./tasks/mail.ts.",
+    example: "./tasks/images.ts",
+    pattern: (value) => value !== "",
+  }),
+};
+
+const EXECUTOR = {
+  TASKIQ_ANNOUNCE_INTERVAL_MS: integer({
+    meaning: "How often the outbox is searched for messages that are due.",
+    unit: "milliseconds",
+    min: 10,
+    max: MINUTE_MS,
+    default: 250,
+  }),
+  TASKIQ_REAP_INTERVAL_MS: integer({
+    meaning: "How often tasks of dead workers are searched for.",
+    unit: "milliseconds",
+    min: 100,
+    max: 5 * MINUTE_MS,
+    default: 2_000,
+  }),
+  TASKIQ_RING_AGAIN_AFTER_MS: integer({
+    meaning: "How long an announced task may wait before it is announced again, in case its message was lost.",
+    unit: "milliseconds",
+    min: 100,
+    max: DAY_MS,
+    default: 300_000,
+  }),
+  TASKIQ_RING_AGAIN_INTERVAL_MS: integer({
+    meaning: "How often such tasks are searched for.",
+    unit: "milliseconds",
+    min: 100,
+    max: HOUR_MS,
+    default: 30_000,
+  }),
+  TASKIQ_PRUNE_INTERVAL_MS: integer({
+    meaning: "How often finished tasks beyond TASKIQ_RETENTION_MS are searched for.",
+    unit: "milliseconds",
+    min: 100,
+    max: DAY_MS,
+    default: 60_000,
+  }),
+  TASKIQ_RETENTION_MS: integer({
+    meaning: "How long a finished task is kept, with its payloads; at least TASKIQ_IDEMPOTENCY_TTL_MS.",
+    unit: "milliseconds",
+    min: 1_000,
+    max: 3_650 * DAY_MS,
+    default: 30 * DAY_MS,
+  }),
+};
+
+/** The variables in the order of the example file. */
+export const SECTIONS: readonly { readonly title: string; readonly variables: Record<string, Variable<unknown>> }[] = [
+  { title: "The process", variables: PROCESS },
+  { title: "Postgres", variables: DATABASE },
+  { title: "AWS", variables: AWS },
+  { title: "Payloads", variables: PAYLOAD },
+  { title: "The API", variables: HTTP },
+  { title: "Submitting tasks", variables: SUBMIT },
+  { title: "Workers", variables: WORKER },
+  { title: "Executor loops", variables: EXECUTOR },
+  { title: "Logs", variables: LOG },
+];
+
+/** What a migration needs to know. */
+export const MIGRATE_VARIABLES = { ...PROCESS, ...DATABASE, ...LOG };
+/** What every other role needs to know. */
+export const VARIABLES = { ...MIGRATE_VARIABLES, ...AWS, ...PAYLOAD, ...HTTP, ...SUBMIT, ...WORKER, ...EXECUTOR };
+
+export type VariableName = keyof typeof VARIABLES;
+
+/** What a container's environment may say to this product. */
+export type Environment = { readonly [Name in VariableName]?: string };
+
+/** What reading a table gives. */
+export type Values<Table> = { [Name in keyof Table]: Table[Name] extends Variable<infer T> ? T : never };
+
+/** A rule between variables. */
+export type Rule = {
+  /** The variable to change, and what else the rule reads. */
+  readonly name: VariableName;
+  readonly reads: readonly VariableName[];
+  holds(values: Values<typeof VARIABLES>): boolean;
+  expected(values: Values<typeof VARIABLES>): string;
+  /** What to do. */
+  readonly hint: string;
+};
+
+export const RULES: readonly Rule[] = [
+  {
+    name: "TASKIQ_EXTEND_INTERVAL_MS",
+    reads: ["TASKIQ_LEASE_MS"],
+    holds: (values) => values.TASKIQ_EXTEND_INTERVAL_MS * 3 <= values.TASKIQ_LEASE_MS,
+    expected: (values) =>
+      `at most ${Math.floor(values.TASKIQ_LEASE_MS / 3)}, a third of TASKIQ_LEASE_MS (${values.TASKIQ_LEASE_MS})`,
+    hint: "Lower it or raise TASKIQ_LEASE_MS: two renewals must be able to fail before the lease ends.",
+  },
+  {
+    name: "TASKIQ_DRAIN_WORK_MS",
+    reads: ["TASKIQ_DRAIN_BUDGET_MS", "TASKIQ_GRACE_MS"],
+    holds: (values) => values.TASKIQ_DRAIN_WORK_MS + values.TASKIQ_GRACE_MS <= values.TASKIQ_DRAIN_BUDGET_MS,
+    expected: (values) =>
+      `at most ${Math.max(0, values.TASKIQ_DRAIN_BUDGET_MS - values.TASKIQ_GRACE_MS)}, which is TASKIQ_DRAIN_BUDGET_MS (${values.TASKIQ_DRAIN_BUDGET_MS}) minus TASKIQ_GRACE_MS (${values.TASKIQ_GRACE_MS})`,
+    hint: "Lower it, or raise the budget.",
+  },
+  {
+    name: "TASKIQ_RECEIVE_WAIT_MS",
+    reads: ["TASKIQ_DRAIN_BUDGET_MS"],
+    holds: (values) => values.TASKIQ_RECEIVE_WAIT_MS <= values.TASKIQ_DRAIN_BUDGET_MS,
+    expected: (values) => `at most TASKIQ_DRAIN_BUDGET_MS (${values.TASKIQ_DRAIN_BUDGET_MS})`,
+    hint: "Lower it: a stopping worker lets its open poll return, or the messages in it would be stuck.",
+  },
+  {
+    name: "TASKIQ_COMMIT_TIMEOUT_MS",
+    reads: ["TASKIQ_QUERY_TIMEOUT_MS"],
+    holds: (values) => values.TASKIQ_COMMIT_TIMEOUT_MS <= values.TASKIQ_QUERY_TIMEOUT_MS,
+    expected: (values) => `at most TASKIQ_QUERY_TIMEOUT_MS (${values.TASKIQ_QUERY_TIMEOUT_MS})`,
+    hint: "Lower it or raise TASKIQ_QUERY_TIMEOUT_MS, which would otherwise cut the commit off first.",
+  },
+  {
+    name: "TASKIQ_INLINE_PAYLOAD_BYTES",
+    reads: ["TASKIQ_MAX_PAYLOAD_BYTES"],
+    holds: (values) => values.TASKIQ_INLINE_PAYLOAD_BYTES <= values.TASKIQ_MAX_PAYLOAD_BYTES,
+    expected: (values) => `at most TASKIQ_MAX_PAYLOAD_BYTES (${values.TASKIQ_MAX_PAYLOAD_BYTES})`,
+    hint: "Lower it or raise TASKIQ_MAX_PAYLOAD_BYTES.",
+  },
+  {
+    name: "TASKIQ_RETENTION_MS",
+    reads: ["TASKIQ_IDEMPOTENCY_TTL_MS"],
+    holds: (values) => values.TASKIQ_RETENTION_MS >= values.TASKIQ_IDEMPOTENCY_TTL_MS,
+    expected: (values) => `at least TASKIQ_IDEMPOTENCY_TTL_MS (${values.TASKIQ_IDEMPOTENCY_TTL_MS})`,
+    hint: "Raise it or lower TASKIQ_IDEMPOTENCY_TTL_MS: a repeated request would otherwise be answered with a deleted task.",
+  },
+  {
+    name: "TASKIQ_PROBE_PORT",
+    reads: ["TASKIQ_HTTP_PORT", "SERVICE_ROLE"],
+    holds: (values) =>
+      values.SERVICE_ROLE !== "all" ||
+      values.TASKIQ_PROBE_PORT === 0 ||
+      values.TASKIQ_PROBE_PORT !== values.TASKIQ_HTTP_PORT,
+    expected: (values) => `a port other than TASKIQ_HTTP_PORT (${values.TASKIQ_HTTP_PORT})`,
+    hint: "Both servers run in this process; use 0 to have no liveness server.",
+  },
+  {
+    name: "TASKIQ_WORKER_QUEUES",
+    reads: ["TASKIQ_QUEUES"],
+    holds: (values) =>
+      values.TASKIQ_WORKER_QUEUES.every((name) => values.TASKIQ_QUEUES.some((queue) => queue.name === name)),
+    expected: (values) => `names out of TASKIQ_QUEUES (${values.TASKIQ_QUEUES.map((queue) => queue.name).join(", ")})`,
+    hint: "Correct the name or add the queue.",
+  },
+];

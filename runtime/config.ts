@@ -1,0 +1,238 @@
+/**
+ * The configuration, and the only reader of `process.env`. The variables themselves are in config-table.ts.
+ * Whatever is wrong is reported at once, with what was expected, what came and what to do: a container that is
+ * restarted once for each mistake takes an afternoon to configure.
+ */
+import { z } from "zod";
+import { describeIssues, describeUnknownNames, type Source, type Table } from "./config-problems.ts";
+import {
+  MIGRATE_VARIABLES,
+  PROCESS,
+  type QueueConfig,
+  RULES,
+  type Rule,
+  type ServiceRole,
+  VARIABLES,
+  type Values,
+} from "./config-table.ts";
+import type { Variable } from "./config-variable.ts";
+import { TaskiqError } from "./errors.ts";
+import type { LogFormat, LogLevel } from "./log.ts";
+
+export type { Environment, QueueConfig, ServiceRole, VariableName } from "./config-table.ts";
+
+/** What the process was started as decides what it needs to know: migrating needs a database and nothing of AWS. */
+export type Config = ServiceConfig | MigrateConfig;
+
+export type MigrateConfig = {
+  readonly role: "migrate";
+  readonly database: DatabaseConfig;
+  readonly log: LogConfig;
+};
+
+export type ServiceConfig = {
+  readonly role: Exclude<ServiceRole, "migrate">;
+  readonly database: DatabaseConfig;
+  readonly log: LogConfig;
+  readonly aws: {
+    readonly region: string;
+    /** Null: the AWS endpoints of the region. */
+    readonly endpointUrl: string | null;
+  };
+  /** At least one; exactly one is called `default`. */
+  readonly queues: readonly QueueConfig[];
+  readonly http: {
+    readonly host: string;
+    /** 0: any free port. */
+    readonly port: number;
+    readonly maxBodyBytes: number;
+  };
+  readonly submit: {
+    readonly groupCommitMs: number;
+    readonly idempotencyTtlMs: number;
+    readonly maxDelayMs: number;
+  };
+  readonly worker: {
+    /** Null: the process makes a name of its own. */
+    readonly name: string | null;
+    /** Names of the queues this worker polls: those it was told to, or all. */
+    readonly queues: readonly string[];
+    readonly slots: number;
+    readonly leaseMs: number;
+    readonly extendIntervalMs: number;
+    readonly graceMs: number;
+    readonly drainBudgetMs: number;
+    readonly drainWorkMs: number;
+    readonly commitTimeoutMs: number;
+    readonly receiveWaitMs: number;
+    readonly completeLingerMs: number;
+    readonly unknownTaskAfterMs: number;
+    /** Null: no liveness server. */
+    readonly probe: { readonly host: string; readonly port: number } | null;
+  };
+  readonly executor: {
+    readonly announceIntervalMs: number;
+    readonly reapIntervalMs: number;
+    readonly ringAgainAfterMs: number;
+    readonly ringAgainIntervalMs: number;
+    readonly pruneIntervalMs: number;
+    readonly retentionMs: number;
+  };
+  readonly payload: {
+    readonly bucket: string;
+    readonly inlineBytes: number;
+    readonly maxBytes: number;
+  };
+  readonly tasks: {
+    /** Paths or `file:` URLs of modules that define tasks. */
+    readonly modules: readonly string[];
+  };
+};
+
+export type DatabaseConfig = {
+  readonly url: string;
+  /** Null: the certificate authorities Node comes with. */
+  readonly caFile: string | null;
+  readonly pool: number;
+  readonly queryTimeoutMs: number;
+};
+
+export type LogConfig = {
+  readonly level: LogLevel;
+  readonly format: LogFormat;
+  /** A line when an attempt starts and one when it succeeds. */
+  readonly tasks: boolean;
+};
+
+/**
+ * The configuration of this process, from its environment.
+ * `overrides` are variables that were given another way, such as on the command line; they win.
+ */
+export function configFromProcess(overrides: Source = {}): Config {
+  return loadConfig({ ...process.env, ...overrides });
+}
+
+/**
+ * Reads the configuration out of environment variables. An empty variable counts as unset.
+ * Throws TaskiqError `config_invalid` with every problem at once, one a line; `details` is the list of them.
+ */
+export function loadConfig(env: Source): Config {
+  const unknown = describeUnknownNames(VARIABLES, env);
+  if (textOf("SERVICE_ROLE", PROCESS.SERVICE_ROLE, env) === "migrate") {
+    return migrateConfig(read(MIGRATE_VARIABLES, [], env, unknown));
+  }
+  const values = read(VARIABLES, RULES, env, unknown);
+  const role = values.SERVICE_ROLE;
+  return role === "migrate" ? migrateConfig(values) : serviceConfig(values, role);
+}
+
+function read<T extends Table>(table: T, rules: readonly Rule[], env: Source, unknown: readonly string[]): Values<T> {
+  const raw = Object.fromEntries(Object.entries(table).map(([name, variable]) => [name, textOf(name, variable, env)]));
+  const shape = Object.fromEntries(Object.entries(table).map(([name, variable]) => [name, variable.schema]));
+  const result = rules.reduce(withRule, z.object(shape)).safeParse(raw);
+  const invalid = result.success ? [] : describeIssues(table, raw, result.error.issues);
+  const all = [...invalid, ...unknown];
+  if (result.success && all.length === 0) {
+    // The keys and their types are those of the table, which the shape was made of entry by entry.
+    return result.data as Values<T>;
+  }
+  const message = all.length === 1 ? String(all[0]) : `${all.length} problems in the configuration:\n${all.join("\n")}`;
+  throw new TaskiqError("config_invalid", message, { details: all });
+}
+
+/** The schema with one more rule, which runs beside problems of other variables, so that all are reported at once. */
+function withRule(schema: z.ZodObject, rule: Rule): z.ZodObject {
+  const concerned: readonly string[] = [rule.name, ...rule.reads];
+  // Rules are only used with the whole table, and run once every variable they read has been parsed.
+  const values = (input: unknown) => input as Values<typeof VARIABLES>;
+  return schema.refine((input) => rule.holds(values(input)), {
+    path: [rule.name],
+    error: ({ input }) => `expected ${rule.expected(values(input))}`,
+    params: { hint: rule.hint },
+    when: ({ issues }) => !issues.some((issue) => concerned.includes(String(issue.path?.[0]))),
+  });
+}
+
+/** The text of a variable or of the first of its aliases that is set. */
+function textOf(name: string, variable: Variable<unknown>, env: Source): string | undefined {
+  for (const candidate of [name, ...variable.aliases]) {
+    const value = env[candidate]?.trim();
+    if (value !== undefined && value !== "") return value;
+  }
+  return undefined;
+}
+
+function migrateConfig(values: Values<typeof MIGRATE_VARIABLES>): MigrateConfig {
+  return { role: "migrate", database: databaseConfig(values), log: logConfig(values) };
+}
+
+function serviceConfig(values: Values<typeof VARIABLES>, role: ServiceConfig["role"]): ServiceConfig {
+  return {
+    role,
+    database: databaseConfig(values),
+    log: logConfig(values),
+    aws: { region: values.AWS_REGION, endpointUrl: values.AWS_ENDPOINT_URL },
+    queues: values.TASKIQ_QUEUES,
+    http: {
+      host: values.TASKIQ_HTTP_HOST,
+      port: values.TASKIQ_HTTP_PORT,
+      maxBodyBytes: values.TASKIQ_MAX_BODY_BYTES,
+    },
+    submit: {
+      groupCommitMs: values.TASKIQ_GROUP_COMMIT_MS,
+      idempotencyTtlMs: values.TASKIQ_IDEMPOTENCY_TTL_MS,
+      maxDelayMs: values.TASKIQ_MAX_DELAY_MS,
+    },
+    worker: workerConfig(values),
+    executor: {
+      announceIntervalMs: values.TASKIQ_ANNOUNCE_INTERVAL_MS,
+      reapIntervalMs: values.TASKIQ_REAP_INTERVAL_MS,
+      ringAgainAfterMs: values.TASKIQ_RING_AGAIN_AFTER_MS,
+      ringAgainIntervalMs: values.TASKIQ_RING_AGAIN_INTERVAL_MS,
+      pruneIntervalMs: values.TASKIQ_PRUNE_INTERVAL_MS,
+      retentionMs: values.TASKIQ_RETENTION_MS,
+    },
+    payload: {
+      bucket: values.TASKIQ_S3_BUCKET,
+      inlineBytes: values.TASKIQ_INLINE_PAYLOAD_BYTES,
+      maxBytes: values.TASKIQ_MAX_PAYLOAD_BYTES,
+    },
+    tasks: { modules: values.TASKIQ_TASK_MODULES },
+  };
+}
+
+function workerConfig(values: Values<typeof VARIABLES>): ServiceConfig["worker"] {
+  const named = [...new Set(values.TASKIQ_WORKER_QUEUES)];
+  return {
+    name: values.TASKIQ_WORKER_NAME,
+    queues: named.length > 0 ? named : values.TASKIQ_QUEUES.map((queue) => queue.name),
+    slots: values.TASKIQ_WORKER_SLOTS,
+    leaseMs: values.TASKIQ_LEASE_MS,
+    extendIntervalMs: values.TASKIQ_EXTEND_INTERVAL_MS,
+    graceMs: values.TASKIQ_GRACE_MS,
+    drainBudgetMs: values.TASKIQ_DRAIN_BUDGET_MS,
+    drainWorkMs: values.TASKIQ_DRAIN_WORK_MS,
+    commitTimeoutMs: values.TASKIQ_COMMIT_TIMEOUT_MS,
+    receiveWaitMs: values.TASKIQ_RECEIVE_WAIT_MS,
+    completeLingerMs: values.TASKIQ_COMPLETE_LINGER_MS,
+    unknownTaskAfterMs: values.TASKIQ_UNKNOWN_TASK_AFTER_MS,
+    probe: values.TASKIQ_PROBE_PORT === 0 ? null : { host: values.TASKIQ_PROBE_HOST, port: values.TASKIQ_PROBE_PORT },
+  };
+}
+
+function databaseConfig(values: Values<typeof MIGRATE_VARIABLES>): DatabaseConfig {
+  return {
+    url: values.DATABASE_URL,
+    caFile: values.TASKIQ_DATABASE_CA_FILE,
+    pool: values.TASKIQ_DATABASE_POOL,
+    queryTimeoutMs: values.TASKIQ_QUERY_TIMEOUT_MS,
+  };
+}
+
+function logConfig(values: Values<typeof MIGRATE_VARIABLES>): LogConfig {
+  return {
+    level: values.TASKIQ_LOG_LEVEL,
+    format: values.TASKIQ_LOG_FORMAT,
+    tasks: values.TASKIQ_LOG === "tasks",
+  };
+}

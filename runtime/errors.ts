@@ -1,0 +1,184 @@
+/**
+ * The one list of error codes, and the one way to turn whatever was thrown into something storable.
+ * Codes are public: clients, dashboards and alarms match on them, so a code is never renamed and never reused.
+ */
+import { inspect } from "node:util";
+
+/**
+ * Every code with its title (one short sentence, the same for every occurrence) and the HTTP status it is answered
+ * with. Codes that never start in a request have 500: if one reaches a client after all, the fault is ours.
+ */
+export const ERROR_CODES = {
+  // A request the caller has to change.
+  not_json_body: { status: 400, title: "The body is not JSON" },
+  task_not_found: { status: 404, title: "No task has this id" },
+  route_not_found: { status: 404, title: "Nothing is served at this path" },
+  method_not_allowed: { status: 405, title: "The path exists, but not with this method" },
+  body_too_large: { status: 413, title: "The body is larger than this service accepts" },
+  unsupported_media_type: { status: 415, title: "The body has to be application/json" },
+  request_invalid: { status: 422, title: "The request does not have the expected shape" },
+  unknown_task: { status: 422, title: "No task is defined under this name" },
+  unknown_queue: { status: 422, title: "No queue is configured under this name" },
+  input_invalid: { status: 422, title: "The input does not fit the task's schema" },
+  input_not_storable: { status: 422, title: "The database cannot store this input" },
+  idempotency_mismatch: { status: 422, title: "The idempotency key was used with another body" },
+  payload_too_large: { status: 413, title: "The payload is larger than the configured maximum" },
+
+  // A request that may succeed when repeated.
+  draining: { status: 503, title: "This process is shutting down" },
+  database_unavailable: { status: 503, title: "The database cannot be reached" },
+  queue_unavailable: { status: 503, title: "The queue cannot be reached" },
+  payload_unavailable: { status: 503, title: "The payload store cannot be reached" },
+  internal: { status: 500, title: "An unexpected error happened here" },
+
+  // Starting a process.
+  config_invalid: { status: 500, title: "The configuration is not valid" },
+  schema_newer: { status: 500, title: "The database schema is newer than this code" },
+  schema_older: { status: 500, title: "The database schema is older than this code needs" },
+  migration_changed: { status: 500, title: "A migration that was already applied has changed" },
+  definition_invalid: { status: 500, title: "A task definition is not valid" },
+
+  // Payloads and values.
+  payload_missing: { status: 500, title: "The payload is not in the store" },
+  payload_corrupt: { status: 500, title: "The payload does not match its checksum" },
+  payload_ref_invalid: { status: 500, title: "The payload reference points outside the store" },
+  not_json: { status: 500, title: "The value cannot be written as JSON" },
+  result_not_storable: { status: 500, title: "The database cannot store this result" },
+
+  // How an attempt or a task ended.
+  handler_error: { status: 500, title: "The handler threw an error" },
+  timeout: { status: 500, title: "The attempt ran longer than its timeout" },
+  shutdown: { status: 500, title: "The worker was shut down during the attempt" },
+  lease_lost: { status: 500, title: "Another attempt owns the task" },
+  cancelled: { status: 500, title: "The task was cancelled" },
+  crash_loop: { status: 500, title: "Too many workers died while they ran the task" },
+  lost: { status: 500, title: "The worker died and the task does not allow another attempt" },
+  commit_timeout: { status: 500, title: "The task's commit took longer than allowed" },
+  commit_unknown: { status: 500, title: "The connection was lost before the commit was answered" },
+
+  // Why a message went to the dead-letter queue.
+  unreadable: { status: 500, title: "The message is not a TaskIQ message" },
+  foreign_pointer: { status: 500, title: "The message points to an object outside the payload bucket" },
+  not_accepted: { status: 500, title: "The queue does not accept this task from other producers" },
+  foreign_not_supported: { status: 500, title: "Messages of other producers are not supported" },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** What is kept of a thrown value: at most 4 KiB of message and 8 KiB of stack in UTF-8, without U+0000. */
+export type ErrorDescription = {
+  /** Class or `name` of the error; for other values what they are: `string`, `null`, `Object`. */
+  readonly type: string;
+  readonly message: string;
+  /** Our code, a system code (`ECONNREFUSED`) or an SQLSTATE; numbers are left out. */
+  readonly code?: string;
+  /** The stack, followed by those of up to three causes. */
+  readonly stack?: string;
+};
+
+/**
+ * An error of this product. The message says what was expected, what came and what to do.
+ * `details` is for programs: it is sent to API clients as JSON, so it must hold no secrets.
+ */
+export class TaskiqError extends Error {
+  override readonly name: string = "TaskiqError";
+  readonly code: ErrorCode;
+  readonly details: unknown;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.details = options.details;
+  }
+}
+
+const MAX_NAME_BYTES = 200;
+const MAX_MESSAGE_BYTES = 4_096;
+const MAX_STACK_BYTES = 8_192;
+const MAX_CAUSES = 3;
+
+/**
+ * Describes whatever was thrown, for rows, logs and answers. Never throws: handlers are other people's code, and they
+ * may throw null, a string, an object whose getters throw or a revoked proxy.
+ */
+export function describeError(thrown: unknown): ErrorDescription {
+  const code = read(thrown, "code");
+  const stack = stackOf(thrown);
+  return {
+    type: bounded(typeOf(thrown), MAX_NAME_BYTES),
+    message: bounded(messageOf(thrown), MAX_MESSAGE_BYTES),
+    ...(typeof code === "string" && code !== "" && { code: bounded(code, MAX_NAME_BYTES) }),
+    ...(stack !== undefined && { stack: bounded(stack, MAX_STACK_BYTES) }),
+  };
+}
+
+function typeOf(thrown: unknown): string {
+  if (thrown === null) return "null";
+  if (typeof thrown !== "object" && typeof thrown !== "function") return typeof thrown;
+  const constructorName = read(read(thrown, "constructor"), "name");
+  const names = [read(thrown, "name"), constructorName];
+  return names.find((name): name is string => typeof name === "string" && name !== "") ?? "unknown";
+}
+
+function messageOf(thrown: unknown): string {
+  if (typeof thrown === "string") return thrown;
+  const message = read(thrown, "message");
+  if (typeof message === "string" && message !== "") return message;
+  // A connection refused on both address families is an AggregateError with an empty message.
+  const errors = read(thrown, "errors");
+  const first = read(errors, "0");
+  if (first !== undefined && first !== thrown) return `${shown(read(first, "message"))}`;
+  return message === "" ? typeOf(thrown) : shown(thrown);
+}
+
+function stackOf(thrown: unknown): string | undefined {
+  const stack = read(thrown, "stack");
+  if (typeof stack !== "string") return undefined;
+  const parts = [stack.slice(0, MAX_STACK_BYTES)];
+  let cause = read(thrown, "cause");
+  for (let depth = 0; depth < MAX_CAUSES && cause !== undefined && cause !== null; depth++) {
+    const causeStack = read(cause, "stack");
+    parts.push(`caused by: ${(typeof causeStack === "string" ? causeStack : shown(cause)).slice(0, MAX_STACK_BYTES)}`);
+    cause = read(cause, "cause");
+  }
+  return parts.join("\n");
+}
+
+/** A property, or undefined where there is none or reading it throws. */
+function read(value: unknown, property: string): unknown {
+  if (value === null || (typeof value !== "object" && typeof value !== "function")) return undefined;
+  try {
+    // A record only in the sense that any property may be asked for; the answer stays unknown.
+    return (value as Record<string, unknown>)[property];
+  } catch {
+    return undefined;
+  }
+}
+
+/** A value that is no error, as one bounded line. Getters and custom inspection stay unused: they are foreign code. */
+function shown(value: unknown): string {
+  if (typeof value === "string") return value;
+  try {
+    return inspect(value, {
+      depth: 2,
+      maxArrayLength: 20,
+      maxStringLength: MAX_MESSAGE_BYTES,
+      breakLength: Number.POSITIVE_INFINITY,
+      customInspect: false,
+    });
+  } catch {
+    return "a value that cannot be described";
+  }
+}
+
+/** Text columns refuse U+0000, and half a surrogate pair is not UTF-8: the first is escaped, the second replaced. */
+function bounded(text: string, maxBytes: number): string {
+  const clean = text.slice(0, maxBytes).replaceAll("\u0000", "\\u0000").toWellFormed();
+  const bytes = Buffer.from(clean);
+  if (bytes.length <= maxBytes && text.length <= maxBytes) return clean;
+  const ellipsis = "…";
+  let end = Math.min(bytes.length, maxBytes - Buffer.byteLength(ellipsis));
+  // Bytes 10xxxxxx continue a character: step back to where the cut one starts.
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return bytes.toString("utf8", 0, end) + ellipsis;
+}
