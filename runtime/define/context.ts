@@ -1,0 +1,37 @@
+/** What a handler can know and say while it runs. */
+
+import type { Log } from "../log.ts";
+
+export type Context = {
+  readonly taskId: string;
+  readonly task: string;
+  readonly queue: string;
+  readonly tenant: string;
+  /** Claims so far, this one included; from 1. Never reset. */
+  readonly attempt: number;
+  /** Failures of earlier attempts; what the retry policy counts. */
+  readonly failures: number;
+  readonly labels: Readonly<Record<string, string>>;
+  /** The same for every attempt of this task: hand it to services that deduplicate by key. */
+  readonly idempotencyKey: string;
+  /** Aborted with one of `AbortReason` as its reason; code that ignores it is left behind after the grace time. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  /**
+   * Says how far the work is; stored with the next heartbeat, the last value wins.
+   * @param fraction from 0 to 1; values outside are clamped, NaN is ignored
+   * @param message at most 1,000 characters are kept
+   */
+  progress(fraction: number, message?: string): void;
+};
+
+/**
+ * The transaction in which a task's completion is recorded. What is written through it commits together with the
+ * completion, or not at all. Transaction control is ours: `begin`, `commit` and `rollback` are refused.
+ */
+export type CommitClient = {
+  query<Row extends Record<string, unknown> = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+  ): Promise<{ rows: Row[]; rowCount: number }>;
+};

@@ -1,0 +1,92 @@
+/**
+ * TaskIQ's hooks in TaskIQ's order: `pre…` in the order of registration, the rest reversed.
+ * A hook that throws is logged and passed over: a broken hook never loses a task.
+ */
+
+import type { Log } from "../log.ts";
+import type { TaskError } from "../model/task.ts";
+
+/** A task on its way to the database. `preSend` may change the labels and the trace context, nothing else. */
+export type SendingTask = {
+  readonly id: string;
+  readonly name: string;
+  readonly queue: string;
+  readonly tenant: string;
+  labels: Record<string, string>;
+  traceContext: string | null;
+};
+
+/** An attempt as the hooks see it. */
+export type ExecutingTask = {
+  readonly id: string;
+  readonly name: string;
+  readonly queue: string;
+  readonly tenant: string;
+  readonly attempt: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly traceContext: string | null;
+  /** From due to start, in milliseconds, by the database's clock. */
+  readonly waitMs: number;
+};
+
+/** How an attempt ended, before it is recorded. */
+export type ExecutionResult = {
+  readonly kind: "succeeded" | "failed" | "cancelled" | "released" | "lost";
+  readonly error: TaskError | null;
+  readonly durationMs: number;
+};
+
+/** What the database made of it. `refused`: another attempt owns the task, nothing was changed. */
+export type SavedResult = ExecutionResult & {
+  readonly recorded: "succeeded" | "failed" | "cancelled" | "queued" | "refused" | "nothing";
+};
+
+export type Middleware = {
+  readonly name: string;
+  preSend?(task: SendingTask): void | Promise<void>;
+  postSend?(task: SendingTask): void | Promise<void>;
+  preExecute?(task: ExecutingTask): void | Promise<void>;
+  onError?(task: ExecutingTask, error: unknown): void | Promise<void>;
+  postExecute?(task: ExecutingTask, result: ExecutionResult): void | Promise<void>;
+  postSave?(task: ExecutingTask, result: SavedResult): void | Promise<void>;
+};
+
+type HookName = Exclude<keyof Middleware, "name">;
+type HookArguments<Hook extends HookName> = Parameters<NonNullable<Middleware[Hook]>>;
+
+export type Middlewares = {
+  /** Calls one hook of every middleware that has it. Null when none has it, so that the hot path need not wait. */
+  call<Hook extends HookName>(hook: Hook, ...args: HookArguments<Hook>): Promise<void> | null;
+};
+
+export function chainMiddlewares(middlewares: readonly Middleware[], log: Log): Middlewares {
+  const having = (hook: HookName) => {
+    const found = middlewares.filter((middleware) => middleware[hook] !== undefined);
+    return hook.startsWith("pre") ? found : found.reverse();
+  };
+  const chains: Record<HookName, Middleware[]> = {
+    preSend: having("preSend"),
+    postSend: having("postSend"),
+    preExecute: having("preExecute"),
+    onError: having("onError"),
+    postExecute: having("postExecute"),
+    postSave: having("postSave"),
+  };
+  return {
+    call(hook, ...args) {
+      const chain = chains[hook];
+      return chain.length === 0 ? null : callInTurn(chain, hook, args, log);
+    },
+  };
+}
+
+async function callInTurn(chain: Middleware[], hook: HookName, args: readonly unknown[], log: Log): Promise<void> {
+  for (const middleware of chain) {
+    try {
+      // The arguments were typed for this hook by `call`; a union of hooks cannot say so.
+      await (middleware[hook] as (...args: unknown[]) => unknown).apply(middleware, [...args]);
+    } catch (error) {
+      log.error("hook.failed", { middleware: middleware.name, hook, error });
+    }
+  }
+}

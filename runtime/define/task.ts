@@ -1,0 +1,94 @@
+/** `defineTask`: a task is its name, the schema of its input, its policy and its handler. */
+
+import { z } from "zod";
+import { TaskiqError } from "../errors.ts";
+import { POLICY_LIMITS, PRIORITY_LIMITS, type TaskPolicy } from "../model/task.ts";
+import type { CommitClient, Context } from "./context.ts";
+
+export type TaskOptions<Schema extends z.ZodType, Output> = {
+  /** Unique among all tasks; 1 to 200 characters: letters, digits and `. _ : / -`. */
+  readonly name: string;
+  /** Checked when the task is submitted and again when it runs; the handler gets what the schema puts out. */
+  readonly input: Schema;
+  /** Queue the task goes to unless the caller names one. Default `default`. */
+  readonly queue?: string;
+  /** Priority from -100 to 100 unless the caller gives one; higher starts earlier. Default 0. */
+  readonly priority?: number;
+  /** Full-jitter backoff: a random wait up to `backoffMs · 2^(n-1)`, at most `maxBackoffMs`. Defaults 3 attempts, 5 s, 15 min. */
+  readonly retry?: { readonly maxAttempts?: number; readonly backoffMs?: number; readonly maxBackoffMs?: number };
+  /** Longest run of one attempt in milliseconds, to 11 h. Default 3,600,000 (1 h). */
+  readonly timeoutMs?: number;
+  /** Time a handler has after its signal is aborted, in milliseconds. Default 10,000. */
+  readonly graceMs?: number;
+  /** Workers that may die while running the task before it fails as `crash_loop`. Default 5. */
+  readonly maxLosses?: number;
+  /** What a dead worker means: run again (default), or fail. */
+  readonly onLost?: "requeue" | "fail";
+  run(input: z.output<Schema>, ctx: Context): Output | Promise<Output>;
+  /** Writes the effects of the task in the transaction that records its completion, within `TASKIQ_COMMIT_TIMEOUT_MS`. */
+  commit?(tx: CommitClient, output: Awaited<Output>, ctx: Context): void | Promise<void>;
+};
+
+/** A checked definition. The type parameters live on in `input` and `run`; a registry holds definitions of any type. */
+export type TaskDefinition<Schema extends z.ZodType = z.ZodType, Output = unknown> = {
+  readonly name: string;
+  readonly input: Schema;
+  readonly queue: string;
+  readonly priority: number;
+  readonly policy: TaskPolicy;
+  run(input: z.output<Schema>, ctx: Context): Output | Promise<Output>;
+  commit?(tx: CommitClient, output: Awaited<Output>, ctx: Context): void | Promise<void>;
+};
+
+/**
+ * Defines a task.
+ * @throws TaskiqError `definition_invalid` naming the option, what was expected and what it got
+ */
+export function defineTask<Schema extends z.ZodType, Output>(
+  options: TaskOptions<Schema, Output>,
+): TaskDefinition<Schema, Output> {
+  const checked = SHAPE.safeParse(options);
+  if (!checked.success) {
+    const problems = checked.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+    throw new TaskiqError(
+      "definition_invalid",
+      `defineTask(${JSON.stringify(options.name)}): ${problems.join("; ")}. Correct the definition.`,
+    );
+  }
+  const { name, queue, priority, retry, timeoutMs, graceMs, maxLosses, onLost } = checked.data;
+  return {
+    name,
+    input: options.input,
+    queue,
+    priority,
+    policy: { timeoutMs, graceMs, maxLosses, onLost, isolation: "inline", ...retry },
+    run: options.run,
+    ...(options.commit && { commit: options.commit }),
+  };
+}
+
+const within = (limits: { min: number; max: number; default: number }) =>
+  z.int().min(limits.min).max(limits.max).default(limits.default);
+
+const SHAPE = z.strictObject({
+  name: z
+    .string()
+    .max(200)
+    .regex(/^[A-Za-z0-9._:/-]+$/, "expected 1 to 200 letters, digits and . _ : / -"),
+  input: z.custom<z.ZodType>((value) => value instanceof z.ZodType, "expected a zod schema"),
+  queue: z.string().default("default"),
+  priority: within(PRIORITY_LIMITS),
+  retry: z
+    .strictObject({
+      maxAttempts: within(POLICY_LIMITS.maxAttempts),
+      backoffMs: within(POLICY_LIMITS.backoffMs),
+      maxBackoffMs: within(POLICY_LIMITS.maxBackoffMs),
+    })
+    .prefault({}),
+  timeoutMs: within(POLICY_LIMITS.timeoutMs),
+  graceMs: within(POLICY_LIMITS.graceMs),
+  maxLosses: within(POLICY_LIMITS.maxLosses),
+  onLost: z.enum(["requeue", "fail"]).default("requeue"),
+  run: z.custom<() => unknown>((value) => typeof value === "function", "expected a function"),
+  commit: z.custom<() => unknown>((value) => typeof value === "function", "expected a function").optional(),
+});

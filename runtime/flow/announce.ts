@@ -1,0 +1,228 @@
+/**
+ * The outbox is the one way a message is sent, and the one delay mechanism.
+ *
+ * `ring` is the fast path: the submitter sends right after its commit and forgets the rows that SQS took. Whatever it does not
+ * manage (a crash, a failed entry, an overload) is still in the outbox, where `announceDue` finds it.
+ */
+
+import type { Log } from "../log.ts";
+import type { TaskError, TaskState } from "../model/task.ts";
+import type { PayloadStore } from "../payload/payload.ts";
+import type { Queryable } from "../postgres/pool.ts";
+import { loadSql } from "../postgres/sql.ts";
+import type { Outgoing, SendOutcome } from "../queue/queue.ts";
+import type { QueueSet } from "../queue/queue-set.ts";
+import { encodeDoorbell } from "../wire/message.ts";
+import { encodeResult } from "../wire/result.ts";
+
+/** A doorbell that is due, and the outbox row that stands for it. */
+export type Doorbell = { readonly outboxId: number; readonly id: string; readonly name: string; readonly queue: string };
+
+export type Announcer = {
+  /** Sends soon, in the background. What fails stays in the outbox. */
+  ring(doorbells: readonly Doorbell[]): void;
+  /** Leases and sends what is due, at most `limit` rows (1 to 1,000). Returns how many were leased. */
+  announceDue(limit: number): Promise<number>;
+  /** Resolves when nothing is being sent by `ring`. */
+  idle(): Promise<void>;
+};
+
+export type AnnouncerParts = {
+  readonly database: Queryable;
+  readonly queues: QueueSet;
+  readonly payloads: PayloadStore;
+  readonly log: Log;
+};
+
+/** One round of sending takes far less; a sender that died in it delays its rows by this much. */
+const SEND_LEASE_MS = 30_000;
+/** Doorbells sent and settled together by the fast path. */
+const ROUND = 200;
+const ROUNDS_IN_FLIGHT = 2;
+/** Beyond this the outbox is the better place to wait. */
+const MAX_WAITING = 20_000;
+
+const LEASE_OUTBOX = loadSql(import.meta.url, "./lease-outbox.sql");
+const SETTLE_OUTBOX = loadSql(import.meta.url, "./settle-outbox.sql");
+const READ_RECORDED = loadSql(import.meta.url, "./read-recorded.sql");
+
+type LeasedRow = {
+  outbox_id: number;
+  kind: "doorbell" | "result" | "dead_letter";
+  id: string;
+  queue: string;
+  name: string;
+  /** Null when the task is gone. */
+  state: TaskState | null;
+  attempt: number;
+  error: string | null;
+};
+
+type RecordedRow = {
+  id: string;
+  wire_id: string | null;
+  reply_key: string;
+  state: TaskState;
+  result: string | null;
+  result_ref: string | null;
+  error: string | null;
+  labels: string | null;
+  execution_ms: string | null;
+};
+
+export function createAnnouncer(parts: AnnouncerParts): Announcer {
+  const { database, queues, payloads, log } = parts;
+  let waiting: Doorbell[] = [];
+  let inFlight = 0;
+  let idlers: (() => void)[] = [];
+
+  function ring(doorbells: readonly Doorbell[]): void {
+    if (waiting.length + doorbells.length > MAX_WAITING) return;
+    waiting = waiting.length === 0 ? [...doorbells] : waiting.concat(doorbells);
+    pump();
+  }
+
+  function pump(): void {
+    while (waiting.length > 0 && inFlight < ROUNDS_IN_FLIGHT) {
+      const round = waiting.slice(0, ROUND);
+      waiting = waiting.slice(ROUND);
+      inFlight++;
+      void sendRound(round).finally(() => {
+        inFlight--;
+        pump();
+        if (inFlight > 0) return;
+        for (const idler of idlers) idler();
+        idlers = [];
+      });
+    }
+  }
+
+  async function sendRound(round: readonly Doorbell[]): Promise<void> {
+    try {
+      const sent = await sendDoorbells(round);
+      if (sent.length > 0) await database.query(SETTLE_OUTBOX, [sent]);
+    } catch (error) {
+      // The rows are still there: the loop sends them again, and the doubled message loses at the claim.
+      log.debug("announce.failed", { count: round.length, error });
+    }
+  }
+
+  /** The outbox ids of what SQS took. */
+  async function sendDoorbells(doorbells: readonly Doorbell[]): Promise<number[]> {
+    const settled: number[] = [];
+    for (const [queueName, group] of byQueue(doorbells)) {
+      const bodies = group.map((doorbell) => ({ body: encodeDoorbell({ taskId: doorbell.id, taskName: doorbell.name }) }));
+      const outcomes = await sendTo(queueName, bodies);
+      for (const [index, doorbell] of group.entries()) {
+        if (outcomes[index]?.kind === "sent") settled.push(doorbell.outboxId);
+      }
+    }
+    return settled;
+  }
+
+  async function sendTo(queueName: string, messages: readonly Outgoing[], deadLetter = false): Promise<SendOutcome[]> {
+    const configured = queues.get(queueName);
+    if (configured === undefined) {
+      log.warn("announce.failed", { queue: queueName, count: messages.length, code: "unknown_queue" });
+      return [];
+    }
+    const queue = deadLetter ? queues.deadLetter(queueName) : configured;
+    const outcomes = await queue.send(messages);
+    const failed = outcomes.filter((outcome) => outcome.kind === "failed");
+    if (failed[0] !== undefined) {
+      log.warn("announce.failed", {
+        queue: queue.name,
+        count: failed.length,
+        code: failed[0].code,
+        message: failed[0].message,
+      });
+    }
+    return outcomes;
+  }
+
+  async function announceDue(limit: number): Promise<number> {
+    const rows = await database.query<LeasedRow>(LEASE_OUTBOX, [limit, SEND_LEASE_MS]);
+    if (rows.length === 0) return 0;
+    // A task that is gone, or that somebody claimed already, needs no doorbell any more.
+    const moot = rows.filter((row) => row.state === null || (row.kind === "doorbell" && row.state !== "queued"));
+    const live = rows.filter((row) => !moot.includes(row));
+    const settled = await Promise.all([
+      sendDoorbells(live.filter((row) => row.kind === "doorbell").map(doorbellOf)),
+      sendDeadLetters(live.filter((row) => row.kind === "dead_letter")),
+      writeResults(live.filter((row) => row.kind === "result")),
+    ]);
+    const ids = [...moot.map((row) => row.outbox_id), ...settled.flat()];
+    if (ids.length > 0) await database.query(SETTLE_OUTBOX, [ids]);
+    return rows.length;
+  }
+
+  async function sendDeadLetters(rows: readonly LeasedRow[]): Promise<number[]> {
+    const settled: number[] = [];
+    for (const [queueName, group] of byQueue(rows)) {
+      const outcomes = await sendTo(queueName, group.map(deadLetterOf), true);
+      for (const [index, row] of group.entries()) if (outcomes[index]?.kind === "sent") settled.push(row.outbox_id);
+    }
+    return settled;
+  }
+
+  async function writeResults(rows: readonly LeasedRow[]): Promise<number[]> {
+    if (rows.length === 0) return [];
+    const recorded = await database.query<RecordedRow>(READ_RECORDED, [rows.map((row) => row.id)]);
+    const written = new Set<string>();
+    for (const row of recorded) {
+      try {
+        await payloads.putAt(row.reply_key, await resultOf(row, payloads));
+        written.add(row.id);
+      } catch (error) {
+        log.warn("announce.failed", { taskId: row.id, code: "result", error });
+      }
+    }
+    return rows.filter((row) => written.has(row.id)).map((row) => row.outbox_id);
+  }
+
+  return {
+    ring,
+    announceDue,
+    idle: () =>
+      inFlight === 0 && waiting.length === 0 ? Promise.resolve() : new Promise((resolve) => idlers.push(resolve)),
+  };
+}
+
+function doorbellOf(row: LeasedRow): Doorbell {
+  return { outboxId: row.outbox_id, id: row.id, name: row.name, queue: row.queue };
+}
+
+/** The doorbell of the task, so that a redrive rings for it, with what an operator wants to know at a glance. */
+function deadLetterOf(row: LeasedRow): Outgoing {
+  const error: TaskError | null = row.error === null ? null : JSON.parse(row.error);
+  return {
+    body: encodeDoorbell({ taskId: row.id, taskName: row.name }),
+    attributes: {
+      reason: error?.code ?? "failed",
+      task_id: row.id,
+      attempt: String(row.attempt),
+      source_queue: row.queue,
+    },
+  };
+}
+
+async function resultOf(row: RecordedRow, payloads: PayloadStore): Promise<string> {
+  const error: TaskError | null = row.error === null ? null : JSON.parse(row.error);
+  return encodeResult({
+    outcome: row.state === "succeeded" || row.state === "cancelled" ? row.state : "failed",
+    resultText: row.result_ref === null ? row.result : await payloads.get(row.result_ref),
+    error,
+    executionMs: row.execution_ms === null ? null : Number(row.execution_ms),
+    labels: row.labels,
+  });
+}
+
+function byQueue<Entry extends { readonly queue: string }>(entries: readonly Entry[]): Map<string, Entry[]> {
+  const groups = new Map<string, Entry[]>();
+  for (const entry of entries) {
+    const group = groups.get(entry.queue);
+    if (group === undefined) groups.set(entry.queue, [entry]);
+    else group.push(entry);
+  }
+  return groups;
+}

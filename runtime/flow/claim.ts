@@ -1,0 +1,120 @@
+/** Claim the tasks that a batch of messages names. A message only rings; whether there is anything to do is decided here. */
+
+import type { TaskPolicy } from "../model/task.ts";
+import type { Queryable } from "../postgres/pool.ts";
+import { loadSql } from "../postgres/sql.ts";
+
+/** An attempt of ours: what the handler needs, as the row says it. */
+export type ClaimedTask = {
+  readonly id: string;
+  /** The fence: every write of this attempt names it. */
+  readonly attempt: number;
+  readonly failures: number;
+  readonly name: string;
+  readonly queue: string;
+  readonly tenant: string;
+  readonly priority: number;
+  /** Exact JSON text; null when the input is null or in the payload store. */
+  readonly inputText: string | null;
+  readonly inputRef: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly traceContext: string | null;
+  readonly policy: Pick<TaskPolicy, "timeoutMs" | "graceMs" | "maxAttempts" | "backoffMs" | "maxBackoffMs">;
+  readonly createdAt: Date;
+  /** From due to claimed, by the database's clock. */
+  readonly waitMs: number;
+};
+
+export type Verdict =
+  | { readonly kind: "claimed"; readonly task: ClaimedTask }
+  | {
+      readonly kind: "missing" | "finished" | "running" | "contended" | "not_due" | "unknown_task" | "unknown_expired";
+    };
+
+export type ClaimOptions = {
+  readonly queue: string;
+  readonly worker: string;
+  readonly leaseMs: number;
+  /** Names of the tasks this worker knows. */
+  readonly knownTasks: readonly string[];
+  /** A due task that no worker knows fails after this time. */
+  readonly unknownTaskAfterMs: number;
+};
+
+/** A task unknown to one worker is rung again after this time: during a rolling deploy another one may know it. */
+const UNKNOWN_TASK_AGAIN_MS = 30_000;
+
+type Row = {
+  id: string;
+  verdict: Verdict["kind"];
+  attempt: number;
+  failures: number;
+  name: string;
+  input: string | null;
+  input_ref: string | null;
+  labels: string | null;
+  trace_context: string | null;
+  tenant: string;
+  priority: number;
+  timeout_ms: number;
+  grace_ms: number;
+  max_attempts: number;
+  backoff_ms: number;
+  max_backoff_ms: number;
+  created_at: Date;
+  not_before: Date;
+  started_at: Date;
+};
+
+const CLAIM = loadSql(import.meta.url, "./claim.sql");
+
+/** One statement for up to ten ids. Every id gets a verdict; only `claimed` ones are ours. */
+export async function claim(
+  database: Queryable,
+  ids: readonly string[],
+  options: ClaimOptions,
+): Promise<Map<string, Verdict>> {
+  const rows = await database.query<Row>(CLAIM, [
+    ids,
+    options.worker,
+    options.leaseMs,
+    options.knownTasks,
+    options.unknownTaskAfterMs,
+    UNKNOWN_TASK_AGAIN_MS,
+  ]);
+  const verdicts = new Map<string, Verdict>();
+  for (const row of rows) {
+    verdicts.set(
+      row.id,
+      row.verdict === "claimed" ? { kind: "claimed", task: taskOf(row, options.queue) } : { kind: row.verdict },
+    );
+  }
+  return verdicts;
+}
+
+const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
+
+function taskOf(row: Row, queue: string): ClaimedTask {
+  return {
+    id: row.id,
+    attempt: row.attempt,
+    failures: row.failures,
+    name: row.name,
+    queue,
+    tenant: row.tenant,
+    priority: row.priority,
+    inputText: row.input,
+    inputRef: row.input_ref,
+    labels: row.labels === null ? NO_LABELS : JSON.parse(row.labels),
+    traceContext: row.trace_context,
+    policy: {
+      timeoutMs: row.timeout_ms,
+      graceMs: row.grace_ms,
+      maxAttempts: row.max_attempts,
+      backoffMs: row.backoff_ms,
+      maxBackoffMs: row.max_backoff_ms,
+    },
+    createdAt: row.created_at,
+    waitMs: Math.max(0, row.started_at.getTime() - row.not_before.getTime()),
+  };
+}

@@ -1,0 +1,53 @@
+/** Record the success of attempts: many in one statement, or one together with the effects its handler commits. */
+
+import { TaskiqError } from "../errors.ts";
+import type { Database, Queryable, Transaction } from "../postgres/pool.ts";
+import { loadSql } from "../postgres/sql.ts";
+
+/** An attempt by its fence. */
+export type AttemptRef = { readonly id: string; readonly attempt: number };
+
+export type Success = AttemptRef & {
+  /** Exact JSON text; null for a null result or one in the payload store. */
+  readonly resultText: string | null;
+  readonly resultRef: string | null;
+};
+
+const COMPLETE = loadSql(import.meta.url, "./complete.sql");
+const LOCK_ATTEMPT = loadSql(import.meta.url, "./lock-attempt.sql");
+
+/** The ids whose success was recorded. What is missing was refused: that attempt does not own its task any more. */
+export async function complete(database: Queryable, successes: readonly Success[]): Promise<Set<string>> {
+  const rows = await database.query<{ id: string }>(COMPLETE, [
+    successes.map((success) => success.id),
+    successes.map((success) => success.attempt),
+    successes.map((success) => success.resultText),
+    successes.map((success) => success.resultRef),
+  ]);
+  return new Set(rows.map((row) => row.id));
+}
+
+/**
+ * Records one success in the transaction in which `effects` writes: the fence first, then the effects, then the outcome.
+ * @returns false when the attempt does not own its task any more; `effects` was not called then
+ * @throws what `effects` threw; `commit_unknown` when the answer to the commit was lost
+ */
+export async function completeWithEffects(
+  database: Database,
+  success: Success,
+  effects: (tx: Transaction) => Promise<void>,
+): Promise<boolean> {
+  return await database.transaction(async (tx) => {
+    const held = await tx.query(LOCK_ATTEMPT, [success.id, success.attempt]);
+    if (held.length === 0) return false;
+    await effects(tx);
+    const recorded = await complete(tx, [success]);
+    if (!recorded.has(success.id)) {
+      throw new TaskiqError(
+        "internal",
+        `Task ${success.id}: expected attempt ${success.attempt} to own the row it has locked, its completion was refused. The commit must not change taskiq's tables.`,
+      );
+    }
+    return true;
+  });
+}

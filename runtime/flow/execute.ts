@@ -1,0 +1,198 @@
+/** Run the handler of one attempt. Returns an outcome, never throws: whatever a handler does, there is something to record. */
+
+import type { Context } from "../define/context.ts";
+import { RetryableError, TerminalError } from "../define/errors.ts";
+import type { ExecutingTask, Middlewares } from "../define/middleware.ts";
+import type { TaskDefinition } from "../define/task.ts";
+import { describeError, TaskiqError } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { AbortReason, TaskError } from "../model/task.ts";
+import { encodeJson } from "../payload/json.ts";
+import type { PayloadStore } from "../payload/payload.ts";
+import type { Attempt } from "./attempt.ts";
+
+export type Outcome =
+  /** `resultText` null: the result is null. */
+  | { readonly kind: "succeeded"; readonly output: unknown; readonly resultText: string | null }
+  | { readonly kind: "failed"; readonly error: TaskError; readonly retry: Retry }
+  /** The abort for a cancel was obeyed, or its grace time is over. */
+  | { readonly kind: "cancelled"; readonly error: TaskError }
+  /** Given back unfinished: queued again at no cost. */
+  | { readonly kind: "released" }
+  /** Another attempt owns the task: write nothing. */
+  | { readonly kind: "lost" };
+
+/** What follows a failure: the task's policy decides, or the handler did. */
+export type Retry =
+  | { readonly kind: "policy" }
+  | { readonly kind: "after"; readonly delayMs: number }
+  | { readonly kind: "never" };
+
+export type Execution = {
+  readonly outcome: Outcome;
+  readonly context: Context;
+  /** Resolves when a handler that was abandoned ends after all; null when none was. */
+  readonly leaked: Promise<void> | null;
+};
+
+export type ExecuteParts = {
+  readonly payloads: PayloadStore;
+  readonly middlewares: Middlewares;
+  readonly log: Log;
+  readonly maxPayloadBytes: number;
+};
+
+type Ending = { readonly kind: "returned"; readonly output: unknown } | { readonly kind: "threw"; readonly error: unknown };
+
+const ABANDONED = Symbol("abandoned");
+const MAX_PROGRESS_MESSAGE = 1_000;
+
+export async function execute(
+  attempt: Attempt,
+  definition: TaskDefinition,
+  executing: ExecutingTask,
+  parts: ExecuteParts,
+): Promise<Execution> {
+  const context = contextOf(attempt, parts.log);
+  const running = run(attempt, definition, executing, context, parts);
+  const ending = await Promise.race([running, attempt.abandoned.then(() => ABANDONED)]);
+  attempt.settle();
+  if (ending === ABANDONED) {
+    const leaked = running.then(() => undefined);
+    return { outcome: outcomeOfAbandoned(attempt), context, leaked };
+  }
+  // Narrowed: the race has two kinds of winners.
+  const outcome = outcomeOf(attempt, ending as Ending, parts.maxPayloadBytes);
+  if (outcome.kind === "failed") {
+    await parts.middlewares.call("onError", executing, (ending as { error?: unknown }).error ?? outcome.error);
+  }
+  return { outcome, context, leaked: null };
+}
+
+async function run(
+  attempt: Attempt,
+  definition: TaskDefinition,
+  executing: ExecutingTask,
+  context: Context,
+  { payloads, middlewares }: ExecuteParts,
+): Promise<Ending> {
+  try {
+    const { inputText, inputRef } = attempt.task;
+    const text = inputRef === null ? inputText : await payloads.get(inputRef);
+    const input = parseInput(definition, text === null ? null : JSON.parse(text));
+    const hooks = middlewares.call("preExecute", executing);
+    if (hooks !== null) await hooks;
+    return { kind: "returned", output: await definition.run(input, context) };
+  } catch (error) {
+    return { kind: "threw", error };
+  }
+}
+
+/** The schema may have changed since the task was accepted; a null that it takes for absent was stored as such. */
+function parseInput(definition: TaskDefinition, value: unknown): unknown {
+  const checked = definition.input.safeParse(value);
+  if (checked.success) return checked.data;
+  const absent = value === null ? definition.input.safeParse(undefined) : checked;
+  if (absent.success) return absent.data;
+  const issues = checked.error.issues.map((issue) => `${["input", ...issue.path.map(String)].join(".")}: ${issue.message}`);
+  throw new TaskiqError(
+    "input_invalid",
+    `${issues.join("; ")}. The schema of ${definition.name} has changed since the task was accepted: deploy one that takes both.`,
+  );
+}
+
+function outcomeOf(attempt: Attempt, ending: Ending, maxPayloadBytes: number): Outcome {
+  const reason = attempt.abortReason;
+  if (reason === "timeout") return timedOut(attempt, "and its signal was aborted");
+  if (ending.kind === "returned") return succeeded(ending.output, maxPayloadBytes);
+  if (reason !== null) return aborted(reason, attempt);
+  return failed(ending.error);
+}
+
+/** What the handler would have said is unknown, and nobody waits for it. */
+function outcomeOfAbandoned(attempt: Attempt): Outcome {
+  const reason = attempt.abortReason ?? "timeout";
+  const ignored = `and it ignored its signal for ${attempt.task.policy.graceMs} ms`;
+  return reason === "timeout" ? timedOut(attempt, ignored) : aborted(reason, attempt);
+}
+
+function aborted(reason: Exclude<AbortReason, "timeout">, attempt: Attempt): Outcome {
+  switch (reason) {
+    case "cancelled":
+      return {
+        kind: "cancelled",
+        error: { code: "cancelled", type: "Cancelled", message: `Attempt ${attempt.task.attempt} was cancelled.` },
+      };
+    case "shutdown":
+      return { kind: "released" };
+    case "lease_lost":
+      return { kind: "lost" };
+  }
+}
+
+function timedOut(attempt: Attempt, how: string): Outcome {
+  const message = `The attempt ran longer than its timeout of ${attempt.task.policy.timeoutMs} ms ${how}. Raise timeoutMs or make the task shorter.`;
+  return { kind: "failed", error: { code: "timeout", type: "TimeoutError", message }, retry: { kind: "policy" } };
+}
+
+function succeeded(output: unknown, maxPayloadBytes: number): Outcome {
+  if (output === undefined || output === null) return { kind: "succeeded", output, resultText: null };
+  let text: string;
+  try {
+    text = encodeJson(output);
+  } catch (error) {
+    return { kind: "failed", error: { ...taskErrorOf(error), code: "result_not_storable" }, retry: { kind: "never" } };
+  }
+  if (Buffer.byteLength(text) > maxPayloadBytes) {
+    const message = `The result has ${Buffer.byteLength(text)} bytes, the limit is ${maxPayloadBytes} (TASKIQ_MAX_PAYLOAD_BYTES). Store it yourself and return a reference.`;
+    const error: TaskError = { code: "result_not_storable", type: "ResultTooLarge", message };
+    return { kind: "failed", error, retry: { kind: "never" } };
+  }
+  return { kind: "succeeded", output, resultText: text };
+}
+
+export function failed(thrown: unknown): Outcome {
+  const error = taskErrorOf(thrown);
+  if (thrown instanceof TerminalError || error.code === "input_invalid") {
+    return { kind: "failed", error, retry: { kind: "never" } };
+  }
+  if (thrown instanceof RetryableError) {
+    return { kind: "failed", error, retry: { kind: "after", delayMs: thrown.retryAfterMs } };
+  }
+  return { kind: "failed", error, retry: { kind: "policy" } };
+}
+
+/** Our own errors keep their code; a handler's has `handler_error`, whatever `code` a library put on it. */
+function taskErrorOf(thrown: unknown): TaskError {
+  const { type, message, stack } = describeError(thrown);
+  const code = thrown instanceof TaskiqError ? thrown.code : "handler_error";
+  return { code, type, message, ...(stack !== undefined && { stack }) };
+}
+
+function contextOf(attempt: Attempt, log: Log): Context {
+  const { task } = attempt;
+  let ownLog: Log | undefined;
+  return {
+    taskId: task.id,
+    task: task.name,
+    queue: task.queue,
+    tenant: task.tenant,
+    attempt: task.attempt,
+    failures: task.failures,
+    labels: task.labels,
+    idempotencyKey: task.id,
+    get signal() {
+      return attempt.signal();
+    },
+    get log() {
+      ownLog ??= log.child({ taskId: task.id, task: task.name, attempt: task.attempt });
+      return ownLog;
+    },
+    progress(fraction, message) {
+      if (Number.isNaN(fraction)) return;
+      attempt.progress = Math.min(1, Math.max(0, fraction));
+      // Text columns cannot hold U+0000.
+      if (message !== undefined) attempt.progressMessage = message.slice(0, MAX_PROGRESS_MESSAGE).replaceAll("\0", "\\0");
+    },
+  };
+}

@@ -1,0 +1,58 @@
+/** Renew the leases of a process's attempts: one statement a beat, whatever their number. */
+
+import type { Queryable } from "../postgres/pool.ts";
+import { loadSql } from "../postgres/sql.ts";
+import type { AttemptRef } from "./complete.ts";
+
+export type Extension = AttemptRef & {
+  /** From 0 to 1, null when it has not changed. */
+  readonly progress: number | null;
+  readonly progressMessage: string | null;
+};
+
+/** `lost`: another attempt owns the task, or it is over. Abort it and write nothing. */
+export type ExtendVerdict = "extended" | "cancelled" | "lost";
+
+const EXTEND = loadSql(import.meta.url, "./extend.sql");
+const READ_ATTEMPTS = loadSql(import.meta.url, "./read-attempts.sql");
+
+/**
+ * Verdicts in the order of the attempts. An attempt whose row was locked at this moment (its own commit) keeps its lease
+ * until the next beat and counts as extended.
+ */
+export async function extend(
+  database: Queryable,
+  attempts: readonly Extension[],
+  leaseMs: number,
+): Promise<ExtendVerdict[]> {
+  const renewed = await database.query<{ id: string; attempt: number; cancelled: boolean }>(EXTEND, [
+    attempts.map((attempt) => attempt.id),
+    attempts.map((attempt) => attempt.attempt),
+    leaseMs,
+    attempts.map((attempt) => attempt.progress),
+    attempts.map((attempt) => attempt.progressMessage),
+  ]);
+  const cancelled = new Map(renewed.map((row) => [row.id, row.cancelled]));
+  const missing = attempts.filter((attempt) => !cancelled.has(attempt.id));
+  const owned = missing.length === 0 ? new Set<string>() : await stillOwned(database, missing);
+  return attempts.map((attempt) => {
+    if (cancelled.get(attempt.id) === true) return "cancelled";
+    return cancelled.has(attempt.id) || owned.has(attempt.id) ? "extended" : "lost";
+  });
+}
+
+async function stillOwned(database: Queryable, attempts: readonly AttemptRef[]): Promise<Set<string>> {
+  const rows = await readAttempts(database, attempts);
+  return new Set(rows.filter((row) => row.state === "running").map((row) => row.id));
+}
+
+/** The rows whose attempt is still the one given, with their state; an attempt that is missing is not the newest any more. */
+export function readAttempts(
+  database: Queryable,
+  attempts: readonly AttemptRef[],
+): Promise<{ id: string; attempt: number; state: string; worker: string | null }[]> {
+  return database.query(READ_ATTEMPTS, [
+    attempts.map((attempt) => attempt.id),
+    attempts.map((attempt) => attempt.attempt),
+  ]);
+}

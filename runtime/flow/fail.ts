@@ -1,0 +1,30 @@
+/** Record failed attempts: tried again when due, or failed when the budget is spent. */
+
+import type { TaskError } from "../model/task.ts";
+import type { Queryable } from "../postgres/pool.ts";
+import { loadSql } from "../postgres/sql.ts";
+import type { AttemptRef } from "./complete.ts";
+
+export type Failure = AttemptRef & {
+  readonly error: TaskError;
+  /** Wait before the next attempt in milliseconds; null ends the task. */
+  readonly retryAfterMs: number | null;
+  /** The budget is spent: a task that ends here is copied to the dead-letter queue. False for what the handler itself ended. */
+  readonly deadLetter: boolean;
+};
+
+export type FailedState = "queued" | "failed" | "cancelled";
+
+const FAIL = loadSql(import.meta.url, "./fail.sql");
+
+/** The state that each recorded failure led to. What is missing was refused: that attempt does not own its task any more. */
+export async function fail(database: Queryable, failures: readonly Failure[]): Promise<Map<string, FailedState>> {
+  const rows = await database.query<{ id: string; state: FailedState }>(FAIL, [
+    failures.map((failure) => failure.id),
+    failures.map((failure) => failure.attempt),
+    failures.map((failure) => JSON.stringify(failure.error)),
+    failures.map((failure) => failure.retryAfterMs),
+    failures.map((failure) => failure.deadLetter),
+  ]);
+  return new Map(rows.map((row) => [row.id, row.state]));
+}
