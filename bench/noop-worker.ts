@@ -1,0 +1,85 @@
+/** The worker of the benchmark, in its own process: drains what it is told to and reports time, CPU, requests and statements. */
+
+import { systemClock as clock } from "../runtime/clock.ts";
+import { createRegistry } from "../runtime/define/registry.ts";
+import { openLog } from "../runtime/log.ts";
+import { openPayloadStore } from "../runtime/payload/s3.ts";
+import { openDatabase } from "../runtime/postgres/pool.ts";
+import { openQueues } from "../runtime/queue/sqs.ts";
+import { createWorker, type Worker } from "../runtime/worker/worker.ts";
+import { noop } from "./noop-task.ts";
+
+const { connectionString, endpoint, queueUrls, bucket } = JSON.parse(String(process.env["BENCH"]));
+const credentials = { accessKeyId: "test", secretAccessKey: "test" };
+const log = openLog({ level: "warn", format: "json", service: "bench-worker" });
+const pool = (max: number, applicationName: string) => openDatabase({ connectionString, max, applicationName });
+const database = pool(8, "bench-worker");
+const commitDatabase = pool(4, "bench-commit");
+const beatDatabase = pool(1, "bench-beat");
+const queues = openQueues({ region: "us-east-1", endpoint, credentials, queues: queueUrls });
+const payloads = openPayloadStore({ region: "us-east-1", endpoint, credentials, bucket, maxBytes: 16_777_216 });
+
+let left = 0;
+let onDone: () => void = () => {};
+
+function newWorker(): Worker {
+  return createWorker({
+    name: `bench-${process.pid}-${Math.random()}`,
+    version: "bench",
+    registry: createRegistry([noop]),
+    middlewares: [
+      {
+        name: "count",
+        postSave(_task, result) {
+          if (result.recorded === "succeeded" && --left === 0) onDone();
+        },
+      },
+    ],
+    queues,
+    queueNames: ["default"],
+    payloads,
+    database,
+    commitDatabase,
+    beatDatabase,
+    log,
+    clock,
+    settings: {
+      slots: 200,
+      leaseMs: 30_000,
+      extendIntervalMs: 10_000,
+      receiveWaitMs: 1_000,
+      completeLingerMs: 3,
+      commitTimeoutMs: 5_000,
+      unknownTaskAfterMs: 3_600_000,
+      drainWorkMs: 10_000,
+      drainBudgetMs: 20_000,
+      inlinePayloadBytes: 65_536,
+      maxPayloadBytes: 16_777_216,
+    },
+  });
+}
+
+process.on("message", async (message: { tasks: number }) => {
+  left = message.tasks;
+  const requests = queues.requests;
+  const statements = database.statements + beatDatabase.statements;
+  const cpu = process.cpuUsage();
+  const startedMs = performance.now();
+  const done = new Promise<void>((resolve) => {
+    onDone = resolve;
+  });
+  const worker = newWorker();
+  worker.start();
+  await done;
+  const ms = performance.now() - startedMs;
+  const used = process.cpuUsage(cpu);
+  const counts = {
+    requests: queues.requests - requests,
+    statements: database.statements + beatDatabase.statements - statements,
+  };
+  await worker.drain();
+  process.send?.({ ms, cpuMs: (used.user + used.system) / 1_000, ...counts });
+});
+process.on("disconnect", () => process.exit(0));
+process.on("SIGTERM", () => process.exit(0));
+process.send?.("ready");

@@ -1,0 +1,26 @@
+-- One task as the API shows it.
+-- $1 task id  $2 tenant
+select id,
+       name,
+       queue,
+       state,
+       attempt,
+       failures,
+       losses,
+       priority,
+       labels,
+       input,
+       input_ref,
+       result,
+       result_ref,
+       error,
+       worker,
+       progress,
+       progress_message,
+       not_before,
+       created_at,
+       started_at,
+       finished_at
+  from taskiq.task
+ where id = $1::uuid
+   and tenant = $2::text

@@ -1,0 +1,121 @@
+/** The API as functions. Needs nothing but `fetch`, and creates nothing twice however often a request has to be repeated. */
+import { randomUUID } from "node:crypto";
+import type { z } from "zod";
+import { type Clock, systemClock } from "../clock.ts";
+import { TaskiqError } from "../errors.ts";
+import { type Health, readHealth } from "./health.ts";
+import { jsonObject, unexpectedAnswer } from "./problem.ts";
+import { createRequester } from "./request.ts";
+import { readTask, type Task } from "./task.ts";
+import { type TaskReference, type TaskSettings, taskRequestJson } from "./task-request.ts";
+import { type WaitOptions, waitForTask } from "./wait.ts";
+
+export type ClientOptions = {
+  /** `http://127.0.0.1:8080`; it may have a path. */
+  readonly baseUrl: string;
+  /** Default: that of Node. */
+  readonly fetch?: typeof globalThis.fetch;
+  /** One try of a request, to the last byte of its answer. Default 10,000 ms. */
+  readonly timeoutMs?: number;
+  /** How often a request is tried, the first time included. Default 5. */
+  readonly maxAttempts?: number;
+  readonly clock?: Clock;
+};
+
+export type IdempotencyOption = {
+  /**
+   * 1..255 visible ASCII characters. The same key with the same task gives the same id, for a day. Default: a new one for
+   * each call, which guards the repetitions inside this call.
+   */
+  readonly idempotencyKey?: string;
+};
+
+export type EnqueueOptions = TaskSettings & IdempotencyOption;
+
+/** `task` is the name of a task; `input` undefined: none. */
+export type BatchEntry = TaskSettings & { readonly task: string; readonly input?: unknown };
+
+/**
+ * Every function throws ApiError, whose `code` says what went wrong; and repeats, a bounded number of times, what fails
+ * because the API is away, waiting as long as its `Retry-After` says (at most 30 s each time).
+ */
+export type Client = {
+  /**
+   * Submits a task. Once this has resolved the task will reach an end, whatever crashes.
+   * Throws TaskiqError `not_json` for an input that JSON cannot carry, `request_invalid` for an unusable key.
+   */
+  enqueue<Schema extends z.ZodType>(
+    task: TaskReference<Schema>,
+    input: z.input<Schema>,
+    options?: EnqueueOptions,
+  ): Promise<{ readonly taskId: string }>;
+  enqueue(task: string, input?: unknown, options?: EnqueueOptions): Promise<{ readonly taskId: string }>;
+  /** Submits up to 1,000 tasks, all or none. The ids stand in the order of the entries. */
+  enqueueBatch(
+    entries: readonly BatchEntry[],
+    options?: IdempotencyOption,
+  ): Promise<{ readonly taskIds: readonly string[] }>;
+  get(id: string): Promise<Task>;
+  /** Waits until the task is finished, also when it failed: look at its `state`. */
+  wait(id: string, options?: WaitOptions): Promise<Task>;
+  /** Also resolves when the deployment is not healthy. */
+  health(): Promise<Health>;
+};
+
+const KEY = /^[\x21-\x7e]{1,255}$/;
+
+/** Throws TaskiqError `config_invalid` when `baseUrl` is no http or https URL. Nothing is connected yet. */
+export function createClient(options: ClientOptions): Client {
+  const { baseUrl, fetch = globalThis.fetch, timeoutMs = 10_000, maxAttempts = 5, clock = systemClock } = options;
+  const requester = createRequester({ baseUrl, fetch, timeoutMs, maxAttempts, clock });
+
+  async function look(id: string, heldMs: number, signal: AbortSignal | undefined): Promise<Task> {
+    const query = heldMs === 0 ? "" : `?wait_seconds=${heldMs / 1_000}`;
+    const path = `/v1/tasks/${encodeURIComponent(id)}${query}`;
+    const text = await requester.send({ method: "GET", path, heldMs, signal });
+    return readTask(text) ?? refuse(text);
+  }
+
+  async function create(path: string, body: string, key: string | undefined): Promise<string> {
+    return requester.send({ method: "POST", path, body, idempotencyKey: checkedKey(key) ?? randomUUID() });
+  }
+
+  function refuse(text: string): never {
+    throw unexpectedAnswer(null, text, baseUrl);
+  }
+
+  return {
+    async enqueue(task: string | TaskReference<z.ZodType>, input?: unknown, options: EnqueueOptions = {}) {
+      const { idempotencyKey, ...settings } = options;
+      const body = taskRequestJson(typeof task === "string" ? task : task.name, input, settings);
+      const text = await create("/v1/tasks", body, idempotencyKey);
+      const taskId = jsonObject(text)?.task_id;
+      return typeof taskId === "string" ? { taskId } : refuse(text);
+    },
+
+    async enqueueBatch(entries, { idempotencyKey } = {}) {
+      if (entries.length === 0) return { taskIds: [] };
+      const tasks = entries.map(({ task, input, ...settings }) => taskRequestJson(task, input, settings));
+      const text = await create("/v1/tasks/batch", `{"tasks":[${tasks.join(",")}]}`, idempotencyKey);
+      const taskIds = jsonObject(text)?.task_ids;
+      return Array.isArray(taskIds) && taskIds.length === entries.length ? { taskIds } : refuse(text);
+    },
+
+    get: (id) => look(id, 0, undefined),
+
+    wait: (id, waiting = {}) => waitForTask(look, id, waiting, clock),
+
+    async health() {
+      const text = await requester.send({ method: "GET", path: "/health", alsoAccept: 503 });
+      return readHealth(text) ?? refuse(text);
+    },
+  };
+}
+
+function checkedKey(key: string | undefined): string | undefined {
+  if (key === undefined || KEY.test(key)) return key;
+  throw new TaskiqError(
+    "request_invalid",
+    `expected an idempotency key of 1 to 255 visible ASCII characters, got ${JSON.stringify(key.slice(0, 255))}.`,
+  );
+}

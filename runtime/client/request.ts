@@ -1,0 +1,137 @@
+/**
+ * One request to the API, repeated while that is right. A request that creates something always carries a key, the same
+ * one each time: an answer that got lost on its way is asked for again, and nothing is done twice.
+ */
+import type { Clock } from "../clock.ts";
+import { TaskiqError } from "../errors.ts";
+import { ApiError, mayPass } from "./api-error.ts";
+import { problemOf } from "./problem.ts";
+
+export type ApiRequest = {
+  readonly method: "GET" | "POST";
+  /** With its query, `/v1/tasks/…?wait_seconds=20`. */
+  readonly path: string;
+  /** JSON. */
+  readonly body?: string;
+  readonly idempotencyKey?: string;
+  /** A status above 299 whose body is an answer all the same. */
+  readonly alsoAccept?: number;
+  /** How long the server may take on purpose, on top of the time for a request. */
+  readonly heldMs?: number;
+  readonly signal?: AbortSignal | undefined;
+};
+
+export type Requester = {
+  /**
+   * The body of a good answer. Throws ApiError, or the reason of `signal`.
+   */
+  send(request: ApiRequest): Promise<string>;
+};
+
+export type RequesterOptions = {
+  readonly baseUrl: string;
+  readonly fetch: typeof globalThis.fetch;
+  readonly timeoutMs: number;
+  readonly maxAttempts: number;
+  readonly clock: Clock;
+};
+
+const FIRST_PAUSE_MS = 200;
+const MAX_PAUSE_MS = 5_000;
+/** A server that asks for more patience than this is asked again after this. */
+const MAX_RETRY_AFTER_MS = 30_000;
+
+export function createRequester(options: RequesterOptions): Requester {
+  const { fetch, timeoutMs, maxAttempts, clock } = options;
+  const baseUrl = checkedBaseUrl(options.baseUrl);
+
+  /** One try: its answer, or an ApiError and how long the server wants to be left alone. */
+  async function attempt(request: ApiRequest): Promise<Outcome> {
+    const { method, path, body, idempotencyKey, alsoAccept, heldMs = 0, signal } = request;
+    const limitMs = timeoutMs + heldMs;
+    const limit = AbortSignal.timeout(limitMs);
+    try {
+      const response = await fetch(`${baseUrl}${path}`, {
+        method,
+        // A redirected POST becomes a GET without a body.
+        redirect: "manual",
+        headers: {
+          accept: "application/json",
+          ...(body !== undefined && { "content-type": "application/json" }),
+          ...(idempotencyKey !== undefined && { "idempotency-key": idempotencyKey }),
+        },
+        ...(body !== undefined && { body }),
+        signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
+      });
+      const text = await response.text();
+      if (response.ok || response.status === alsoAccept) return { kind: "answered", text };
+      const retryAfterMs = retryAfter(response.headers.get("retry-after"), clock);
+      return { kind: "failed", error: problemOf(response, text, baseUrl), retryAfterMs };
+    } catch (cause) {
+      if (signal?.aborted === true) throw signal.reason;
+      const reason = limit.aborted ? `no answer within ${limitMs} ms` : networkReason(cause);
+      return { kind: "failed", error: unreachable(baseUrl, reason, cause), retryAfterMs: 0 };
+    }
+  }
+
+  return {
+    async send(request) {
+      for (let tries = 1; ; tries++) {
+        const outcome = await attempt(request);
+        if (outcome.kind === "answered") return outcome.text;
+        if (tries >= maxAttempts || !mayPass(outcome.error)) throw outcome.error;
+        await pause(outcome.retryAfterMs + jitterMs(tries), request.signal, clock);
+      }
+    },
+  };
+}
+
+type Outcome =
+  | { readonly kind: "answered"; readonly text: string }
+  | { readonly kind: "failed"; readonly error: ApiError; readonly retryAfterMs: number };
+
+/** Without a slash at its end. Throws TaskiqError `config_invalid`. */
+function checkedBaseUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isHttp = url?.protocol === "http:" || url?.protocol === "https:";
+  if (url === undefined || !isHttp || `${url.username}${url.password}${url.search}${url.hash}` !== "") {
+    throw new TaskiqError(
+      "config_invalid",
+      `expected the API's address as an http or https URL without user, query and fragment, got ${JSON.stringify(text)}. ` +
+        "For example http://127.0.0.1:8080.",
+    );
+  }
+  return url.href.replace(/\/+$/, "");
+}
+
+function unreachable(baseUrl: string, reason: string, cause: unknown): ApiError {
+  const detail = `expected the API at ${baseUrl}, got: ${reason}. Check the address, and that the API runs.`;
+  return new ApiError({ code: "api_unreachable", detail, cause });
+}
+
+/** `fetch failed` says nothing; what happened is in its cause, for a host with several addresses in a list there. */
+function networkReason(error: unknown): string {
+  const cause = error instanceof Error ? (error.cause ?? error) : error;
+  const first = cause instanceof AggregateError ? (cause.errors[0] ?? cause) : cause;
+  return first instanceof Error && first.message !== "" ? first.message : String(first);
+}
+
+/** Milliseconds out of a number of seconds or a date; 0 where there is neither. */
+function retryAfter(header: string | null, clock: Clock): number {
+  if (header === null) return 0;
+  const ms = /^\d{1,9}$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - clock.wallMs();
+  return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
+}
+
+/** Full jitter: clients that lost the API at one moment do not all come back at one moment. */
+function jitterMs(tries: number): number {
+  return Math.random() * Math.min(FIRST_PAUSE_MS * 2 ** (tries - 1), MAX_PAUSE_MS);
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined, clock: Clock): Promise<void> {
+  try {
+    await clock.after(ms, signal);
+  } catch (error) {
+    throw signal?.aborted === true ? signal.reason : error;
+  }
+}

@@ -1,0 +1,66 @@
+/** What `npm run demo -- --exit` does: twenty sleep tasks of one to three seconds, followed to their end. */
+
+import type { Client } from "./client/client.ts";
+import type { Clock } from "./clock.ts";
+
+export type DemoOutcome = {
+  readonly succeeded: number;
+  readonly count: number;
+  readonly elapsedMs: number;
+  /** From due to started, sorted, in milliseconds. */
+  readonly waitsMs: readonly number[];
+};
+
+const FINISHED = new Set(["succeeded", "failed", "cancelled", "skipped"]);
+
+export async function followTasks(
+  client: Client,
+  options: { readonly count: number; readonly clock: Clock; readonly signal: AbortSignal },
+): Promise<DemoOutcome> {
+  const { count, clock, signal } = options;
+  const startedMs = clock.nowMs();
+  const states = new Map<string, string>();
+  const waitsMs: number[] = [];
+  const follow = async (index: number): Promise<void> => {
+    const { taskId } = await client.enqueue("sleep", { duration_seconds: 1 + (index % 5) / 2 });
+    states.set(taskId, "queued");
+    const task = await client.wait(taskId, {
+      signal,
+      onUpdate: (update) => {
+        states.set(taskId, update.state);
+        show(states, count);
+      },
+    });
+    states.set(taskId, task.state);
+    if (task.started_at !== null) waitsMs.push(Math.max(0, Date.parse(task.started_at) - Date.parse(task.due_at)));
+    show(states, count);
+  };
+  await Promise.allSettled(Array.from({ length: count }, (_, index) => follow(index)));
+  if (process.stdout.isTTY) process.stdout.write("\n");
+  return {
+    succeeded: [...states.values()].filter((state) => state === "succeeded").length,
+    count,
+    elapsedMs: clock.nowMs() - startedMs,
+    waitsMs: waitsMs.toSorted((a, b) => a - b),
+  };
+}
+
+export function summarise({ succeeded, count, elapsedMs, waitsMs }: DemoOutcome): string {
+  const seconds = elapsedMs / 1_000;
+  const at = (share: number) => waitsMs[Math.min(waitsMs.length - 1, Math.floor(waitsMs.length * share))];
+  const wait = (share: number) => (at(share) === undefined ? "-" : `${at(share)} ms`);
+  return [
+    `${succeeded} of ${count} tasks succeeded in ${seconds.toFixed(1)} s (${(succeeded / seconds).toFixed(1)} tasks/s)`,
+    `wait from due to start: p50 ${wait(0.5)}, p99 ${wait(0.99)}`,
+  ].join("\n");
+}
+
+/** One line, redrawn on a terminal: how many tasks are where. */
+function show(states: ReadonlyMap<string, string>, count: number): void {
+  if (!process.stdout.isTTY) return;
+  const of = (wanted: (state: string) => boolean) => [...states.values()].filter(wanted).length;
+  const done = of((state) => FINISHED.has(state));
+  const bar = "█".repeat(Math.round((done / count) * 20)).padEnd(20, "░");
+  const running = of((state) => state === "running");
+  process.stdout.write(`\r${bar} ${done}/${count} finished, ${running} running, ${states.size - done - running} queued   `);
+}

@@ -1,0 +1,107 @@
+/**
+ * The executor loops: they send what is due, recover what was lost and delete what is old. Any number of processes may run them:
+ * sending is shared by `skip locked`, the others elect one process a step by an advisory lock that lives as long as the step.
+ */
+
+import type { Clock } from "../clock.ts";
+import type { Announcer } from "../flow/announce.ts";
+import { prune } from "../flow/prune.ts";
+import { reap } from "../flow/reap.ts";
+import { ringAgain } from "../flow/ring-again.ts";
+import type { Log } from "../log.ts";
+import type { PayloadStore } from "../payload/payload.ts";
+import type { Database } from "../postgres/pool.ts";
+import { createContact } from "./contact.ts";
+import { runLoop } from "./loop.ts";
+
+export type ExecutorParts = {
+  readonly database: Database;
+  readonly payloads: PayloadStore;
+  readonly announcer: Announcer;
+  readonly queueNames: readonly string[];
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly settings: ExecutorSettings;
+};
+
+export type ExecutorSettings = {
+  readonly leaseMs: number;
+  readonly announceIntervalMs: number;
+  readonly reapIntervalMs: number;
+  readonly ringAgainAfterMs: number;
+  readonly ringAgainIntervalMs: number;
+  readonly pruneIntervalMs: number;
+  readonly retentionMs: number;
+};
+
+export type Executor = { start(): void; stop(): Promise<void> };
+
+const ANNOUNCE_BATCH = 500;
+const REAP_BATCH = 200;
+/** At most so many rows a queue and turn, whatever the depth: ringing again must never become the load. */
+const RING_AGAIN_BATCH = 500;
+const PRUNE_BATCH = 1_000;
+const PING_TIMEOUT_MS = 2_000;
+
+export function createExecutor(parts: ExecutorParts): Executor {
+  const { database, log, clock, settings } = parts;
+  const stopping = new AbortController();
+  const contact = createContact(clock, Math.max(settings.leaseMs / 2, settings.reapIntervalMs * 3));
+  let loops: Promise<void>[] = [];
+
+  async function announceStep(): Promise<boolean> {
+    return (await parts.announcer.announceDue(ANNOUNCE_BATCH)) === ANNOUNCE_BATCH;
+  }
+
+  async function reapStep(): Promise<boolean> {
+    try {
+      await database.ping(PING_TIMEOUT_MS);
+      contact.kept();
+      if (contact.unbrokenMs() < settings.leaseMs) return false;
+      const reaped = await reap(database, REAP_BATCH);
+      contact.kept();
+      if (reaped.length > 0) {
+        const failed = reaped.filter((task) => task.state === "failed").length;
+        const workers = [...new Set(reaped.map((task) => task.worker))];
+        log.warn("reap.recovered", { count: reaped.length, failed, workers });
+      }
+      return reaped.length === REAP_BATCH;
+    } catch (error) {
+      contact.broken();
+      throw error;
+    }
+  }
+
+  async function ringAgainStep(): Promise<boolean> {
+    for (const queue of parts.queueNames) {
+      const rung = await ringAgain(database, queue, { afterMs: settings.ringAgainAfterMs, limit: RING_AGAIN_BATCH });
+      if (rung.length > 0) log.info("ring.again", { queue, count: rung.length });
+    }
+    return false;
+  }
+
+  async function pruneStep(): Promise<boolean> {
+    const pruned = await prune(database, parts.payloads, { retentionMs: settings.retentionMs, limit: PRUNE_BATCH });
+    if (pruned.tasks + pruned.idempotencyKeys > 0) log.info("prune.done", pruned);
+    return pruned.tasks === PRUNE_BATCH || pruned.idempotencyKeys === PRUNE_BATCH;
+  }
+
+  function start(): void {
+    const loop = (name: string, intervalMs: number, step: () => Promise<boolean>) =>
+      runLoop({ name, intervalMs, log, clock, stopping: stopping.signal, step });
+    loops = [
+      loop("announce", settings.announceIntervalMs, announceStep),
+      loop("reap", settings.reapIntervalMs, reapStep),
+      loop("ring-again", settings.ringAgainIntervalMs, ringAgainStep),
+      loop("prune", settings.pruneIntervalMs, pruneStep),
+    ];
+    log.info("executor.started", { loops: ["announce", "reap", "ring-again", "prune"] });
+  }
+
+  async function stop(): Promise<void> {
+    stopping.abort();
+    await Promise.all(loops);
+  }
+
+  return { start, stop };
+}

@@ -1,0 +1,164 @@
+#!/usr/bin/env node
+/** The one entry point: reads the configuration, opens what the role needs, starts it, and stops it in order on a signal. */
+
+import { hostname } from "node:os";
+import { pathToFileURL } from "node:url";
+import { createApi } from "./api/server.ts";
+import { systemClock as clock } from "./clock.ts";
+import { configFromProcess, type ServiceConfig } from "./config.ts";
+import { createRegistry, loadTasks } from "./define/registry.ts";
+import { chainMiddlewares } from "./define/middleware.ts";
+import { createExecutor } from "./executor/executor.ts";
+import { createAnnouncer } from "./flow/announce.ts";
+import { createSubmitter } from "./flow/submit.ts";
+import { type Log, openLog } from "./log.ts";
+import { openPayloadStore } from "./payload/s3.ts";
+import { migrate } from "./postgres/migrate.ts";
+import { type Database, openDatabase } from "./postgres/pool.ts";
+import { startProbe } from "./probe.ts";
+import { openQueues } from "./queue/sqs.ts";
+import { describeStartFailure, stopOnSignals, whenSchemaFits } from "./process.ts";
+import { TASKS } from "./tasks/index.ts";
+import { VERSION } from "./version.ts";
+import { createWorker } from "./worker/worker.ts";
+import { loggingMiddleware } from "./worker/logging.ts";
+
+/** @param overrides variables given another way than by the environment, such as on the command line; they win */
+export async function main(overrides: Readonly<Record<string, string>> = {}): Promise<void> {
+  const config = configFromProcess(overrides);
+  const workerName = config.role === "migrate" ? undefined : (config.worker.name ?? `${hostname()}-${process.pid}-${suffix()}`);
+  const runsWorker = config.role === "worker" || config.role === "all";
+  const log = openLog({
+    ...config.log,
+    service: config.role,
+    ...(runsWorker && workerName !== undefined && { worker: workerName }),
+  });
+
+  if (config.role === "migrate") {
+    const { from, to } = await migrate(config.database.url, { caFile: config.database.caFile ?? undefined });
+    log.info("migrate.applied", { from, to });
+    return;
+  }
+
+  const open = (purpose: string, max: number): Database => openPool(config, purpose, max, log);
+  const database = open(config.role, config.database.pool);
+  await whenSchemaFits(database, { migrateFirst: config.role === "all" ? config.database : null, log, clock });
+
+  const aws = { region: config.aws.region, ...(config.aws.endpointUrl !== null && { endpoint: config.aws.endpointUrl }) };
+  const queues = openQueues({ ...aws, queues: config.queues });
+  const payloads = openPayloadStore({ ...aws, bucket: config.payload.bucket, maxBytes: config.payload.maxBytes });
+  const announcer = createAnnouncer({ database, queues, payloads, log });
+  const registry = createRegistry([...TASKS, ...(await loadTasks(config.tasks.modules))]);
+  const middlewares = [loggingMiddleware(log, config.log.tasks)];
+  const stops: (() => Promise<void>)[] = [];
+  const stop = stopOnSignals({ log, clock, budgetMs: config.worker.drainBudgetMs, stops });
+
+  if (config.role !== "worker") {
+    const executor = createExecutor({
+      database,
+      payloads,
+      announcer,
+      queueNames: queues.names,
+      log,
+      clock,
+      settings: { ...config.executor, leaseMs: config.worker.leaseMs },
+    });
+    executor.start();
+    stops.push(executor.stop);
+  }
+
+  if (config.role === "api" || config.role === "all") {
+    const submitter = createSubmitter({
+      database,
+      payloads,
+      announcer,
+      registry,
+      middlewares: chainMiddlewares(middlewares, log),
+      queueNames: queues.names,
+      inlinePayloadBytes: config.payload.inlineBytes,
+      maxPayloadBytes: config.payload.maxBytes,
+      ...config.submit,
+    });
+    const api = await createApi({
+      submitter,
+      registry,
+      database,
+      payloads,
+      queues,
+      log,
+      clock,
+      limits: {
+        maxBodyBytes: config.http.maxBodyBytes,
+        maxPayloadBytes: config.payload.maxBytes,
+        maxDelayMs: config.submit.maxDelayMs,
+      },
+      version: VERSION,
+    });
+    log.info("api.started", await api.listen(config.http));
+    stops.push(async () => {
+      api.drain();
+      await api.close();
+      await submitter.idle();
+      await announcer.idle();
+    });
+  }
+
+  if (runsWorker && workerName !== undefined) {
+    const commitDatabase = open("worker-commit", config.database.pool);
+    const beatDatabase = open("worker-beat", 1);
+    const worker = createWorker({
+      name: workerName,
+      version: VERSION,
+      registry,
+      middlewares,
+      queues,
+      queueNames: config.worker.queues,
+      payloads,
+      database,
+      commitDatabase,
+      beatDatabase,
+      log,
+      clock,
+      settings: {
+        ...config.worker,
+        inlinePayloadBytes: config.payload.inlineBytes,
+        maxPayloadBytes: config.payload.maxBytes,
+      },
+    });
+    worker.start();
+    stops.push(worker.drain);
+    void worker.stopped.then(() => stop("the worker has stopped"));
+    if (config.worker.probe !== null) {
+      const probe = await startProbe({ ...config.worker.probe, live: worker.live });
+      log.info("probe.started", { host: config.worker.probe.host, port: probe.port });
+    }
+  }
+}
+
+function openPool(config: ServiceConfig, purpose: string, max: number, log: Log): Database {
+  return openDatabase({
+    connectionString: config.database.url,
+    ...(config.database.caFile !== null && { caFile: config.database.caFile }),
+    max,
+    applicationName: `taskiq-${purpose}`,
+    queryTimeoutMs: config.database.queryTimeoutMs,
+    onError: (error) => log.warn("database.idle_error", { error }),
+  });
+}
+
+/** Two processes never have one name, not even one after the other in one container: a worker's row is its own. */
+function suffix(): string {
+  return Math.random().toString(36).slice(2, 8);
+}
+
+/** `main` for an executable: what stops the start is one message on standard error and exit code 1. */
+export async function run(overrides: Readonly<Record<string, string>> = {}): Promise<void> {
+  try {
+    await main(overrides);
+  } catch (error) {
+    process.stderr.write(`${describeStartFailure(error)}\n`);
+    process.exit(1);
+  }
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) await run();

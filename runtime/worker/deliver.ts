@@ -1,0 +1,203 @@
+/**
+ * One batch of messages, from the poll to the attempts they start.
+ *
+ * A message is deleted once the claim has committed: the row and its lease own recovery from then on. Whatever else a message
+ * turns out to be has one line in `settle`; none of them waits for a handler.
+ */
+
+import { type ClaimedTask, type ClaimOptions, claim, type Verdict } from "../flow/claim.ts";
+import type { ErrorCode } from "../errors.ts";
+import type { Clock } from "../clock.ts";
+import type { Log } from "../log.ts";
+import { isBusyError } from "../postgres/failure.ts";
+import { type Database, isConnectionError, isSerializationError } from "../postgres/pool.ts";
+import type { Delivery, Queue } from "../queue/queue.ts";
+import { type Decoded, decodeMessage } from "../wire/message.ts";
+import { readPointer } from "../wire/pointer.ts";
+import type { Breaker } from "./breaker.ts";
+import type { Slots } from "./slots.ts";
+
+export type DeliverParts = {
+  readonly queue: Queue;
+  readonly deadLetter: Queue;
+  readonly database: Database;
+  readonly breaker: Breaker;
+  readonly slots: Slots;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly claimOptions: Omit<ClaimOptions, "queue">;
+  /** Starts an attempt in a slot that was taken for it; must not throw. */
+  start(task: ClaimedTask): void;
+};
+
+/** `pointer`: the body only says where in S3 the message is. Ours are never so large. */
+type Content = Decoded | { readonly kind: "pointer"; readonly id: null };
+type Read = { readonly delivery: Delivery; readonly content: Content };
+
+/** Messages that found no slot wait this long unclaimed, then go back. */
+const SURPLUS_WAIT_MS = 1_000;
+/** Another claim has the row at this moment: look again soon. */
+const CONTENDED_MS = 5_000;
+/** The database went away between the poll and the claim: come back when it may have returned. */
+const AWAY_MS = 30_000;
+const CLAIM_TRIES = 3;
+
+/** Takes slots for the messages, claims, starts what was won and settles the rest. Never throws. */
+export async function deliver(messages: readonly Delivery[], stopping: boolean, parts: DeliverParts): Promise<void> {
+  const { queue, slots, clock, log } = parts;
+  if (stopping) {
+    await queue.changeVisibility(messages.map((message) => ({ receiptHandle: message.receiptHandle, visibilityMs: 0 })));
+    return;
+  }
+  const deadlineMs = clock.nowMs() + SURPLUS_WAIT_MS;
+  let rest = messages;
+  while (rest.length > 0) {
+    const granted = slots.take(rest.length);
+    if (granted > 0) {
+      const batch = rest.slice(0, granted);
+      rest = rest.slice(granted);
+      await claimBatch(batch, parts).catch((error) => log.error("process.failed", { queue: queue.name, error }));
+      continue;
+    }
+    const waited = await roomBefore(deadlineMs, parts);
+    if (!waited) break;
+  }
+  if (rest.length > 0) {
+    await queue.changeVisibility(rest.map((message) => ({ receiptHandle: message.receiptHandle, visibilityMs: 0 })));
+  }
+}
+
+async function roomBefore(deadlineMs: number, { slots, clock }: DeliverParts): Promise<boolean> {
+  const leftMs = deadlineMs - clock.nowMs();
+  if (leftMs <= 0) return false;
+  const late = new AbortController();
+  const overdue = () => late.signal.aborted;
+  await Promise.race([
+    slots.available(overdue),
+    clock.after(leftMs, late.signal).then(() => late.abort(), () => {}),
+  ]);
+  const room = slots.free > 0;
+  late.abort();
+  slots.wake();
+  return room;
+}
+
+async function claimBatch(messages: readonly Delivery[], parts: DeliverParts): Promise<void> {
+  const { queue, slots } = parts;
+  let unused = messages.length;
+  try {
+    const read = messages.map((delivery): Read => ({ delivery, content: contentOf(delivery) }));
+    const ids = read.map(({ content }) => content.id).filter((id) => id !== null);
+    const verdicts = ids.length === 0 ? new Map<string, Verdict>() : await claimIds([...new Set(ids)], parts);
+    if (verdicts === null) {
+      await queue.changeVisibility(
+        messages.map((message) => ({ receiptHandle: message.receiptHandle, visibilityMs: AWAY_MS })),
+      );
+      return;
+    }
+    for (const verdict of verdicts.values()) {
+      if (verdict.kind !== "claimed") continue;
+      unused--;
+      parts.start(verdict.task);
+    }
+    for (; unused > 0; unused--) slots.release();
+    await settle(read, verdicts, parts);
+  } finally {
+    for (; unused > 0; unused--) slots.release();
+  }
+}
+
+/** Null when the database is away. */
+async function claimIds(ids: readonly string[], parts: DeliverParts): Promise<Map<string, Verdict> | null> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await claim(parts.database, ids, { ...parts.claimOptions, queue: parts.queue.name });
+    } catch (error) {
+      if (isSerializationError(error) && tries < CLAIM_TRIES) continue;
+      if (!isConnectionError(error) && !isBusyError(error)) throw error;
+      parts.breaker.trip(error);
+      return null;
+    }
+  }
+}
+
+async function settle(read: readonly Read[], verdicts: ReadonlyMap<string, Verdict>, parts: DeliverParts): Promise<void> {
+  const { queue, log } = parts;
+  const over: string[] = [];
+  const later: { receiptHandle: string; visibilityMs: number }[] = [];
+  const poison: Read[] = [];
+  for (const entry of read) {
+    const { receiptHandle } = entry.delivery;
+    const kind = entry.content.id === null ? "missing" : (verdicts.get(entry.content.id)?.kind ?? "missing");
+    switch (kind) {
+      case "claimed":
+      case "not_due":
+      case "unknown_task":
+        over.push(receiptHandle);
+        break;
+      case "finished":
+      case "running":
+        log.debug("task.duplicate", { taskId: entry.content.id, queue: queue.name, verdict: kind });
+        over.push(receiptHandle);
+        break;
+      case "unknown_expired":
+        log.error("task.failed", { taskId: entry.content.id, queue: queue.name, reason: "unknown_task" });
+        over.push(receiptHandle);
+        break;
+      case "contended":
+        later.push({ receiptHandle, visibilityMs: CONTENDED_MS });
+        break;
+      case "missing":
+        // Ours without a row: its task was pruned.
+        if (entry.content.kind === "doorbell") over.push(receiptHandle);
+        else poison.push(entry);
+        break;
+    }
+  }
+  const moved = poison.length === 0 ? [] : await moveToDeadLetter(poison, parts);
+  const gone = moved.length === 0 ? over : [...over, ...moved];
+  const undeleted = gone.length === 0 ? 0 : await queue.remove(gone);
+  if (undeleted > 0) log.warn("queue.delete_failed", { queue: queue.name, count: undeleted });
+  if (later.length > 0) await queue.changeVisibility(later);
+}
+
+/** The receipt handles of what the dead-letter queue took. The rest comes again, and SQS counts its receives. */
+async function moveToDeadLetter(poison: readonly Read[], { queue, deadLetter, log }: DeliverParts): Promise<string[]> {
+  const outcomes = await deadLetter.send(
+    poison.map(({ delivery, content }) => ({
+      body: delivery.body,
+      attributes: { reason: poisonReason(content), detail: poisonDetail(content), source_queue: queue.name },
+    })),
+  );
+  return poison.flatMap(({ delivery, content }, index) => {
+    log.error("message.poison", {
+      queue: queue.name,
+      messageId: delivery.messageId,
+      reason: poisonReason(content),
+      detail: poisonDetail(content),
+    });
+    return outcomes[index]?.kind === "sent" ? [delivery.receiptHandle] : [];
+  });
+}
+
+function contentOf(delivery: Delivery): Content {
+  const pointer = readPointer(delivery.body, delivery.attributes);
+  switch (pointer.kind) {
+    case "none":
+      return decodeMessage(delivery.body);
+    case "pointer":
+      return { kind: "pointer", id: null };
+    case "unreadable":
+      return { kind: "unreadable", reason: "not_a_task", detail: pointer.detail, id: null };
+  }
+}
+
+function poisonReason(content: Content): ErrorCode {
+  return content.kind === "unreadable" ? "unreadable" : "foreign_not_supported";
+}
+
+function poisonDetail(content: Content): string {
+  return content.kind === "unreadable"
+    ? `${content.reason}: ${content.detail}`
+    : "expected a doorbell of this system, got a task of another producer";
+}

@@ -1,0 +1,296 @@
+/**
+ * The worker: polls its queues, claims, runs, records.
+ *
+ *   running ──► draining ──► stopped
+ *
+ * draining: no new polls; the open ones return and their messages go back; what runs has `drainWorkMs` to finish, then it is
+ * aborted with reason `shutdown` and its tasks are queued again. A worker also drains by itself when half of its slots are
+ * held by handlers that ignore their abort.
+ */
+
+import type { Clock } from "../clock.ts";
+import { chainMiddlewares, type ExecutingTask, type Middleware, type SavedResult } from "../define/middleware.ts";
+import type { Registry } from "../define/registry.ts";
+import type { TaskDefinition } from "../define/task.ts";
+import { type Attempt, startAttempt } from "../flow/attempt.ts";
+import type { ClaimedTask } from "../flow/claim.ts";
+import { type Execution, execute, type Outcome } from "../flow/execute.ts";
+import type { Log } from "../log.ts";
+import type { PayloadStore } from "../payload/payload.ts";
+import type { Database } from "../postgres/pool.ts";
+import type { QueueSet } from "../queue/queue-set.ts";
+import { followProgress, type Liveness } from "../probe.ts";
+import { createBreaker } from "./breaker.ts";
+import { deliver } from "./deliver.ts";
+import { watchEventLoop } from "./event-loop.ts";
+import { startHeartbeat } from "./heartbeat.ts";
+import { poll } from "./poll.ts";
+import { createRecorder } from "./record.ts";
+import { beat, retire } from "./registry.ts";
+import { createSlots } from "./slots.ts";
+
+export type WorkerParts = {
+  readonly name: string;
+  readonly version: string;
+  readonly registry: Registry;
+  readonly middlewares: readonly Middleware[];
+  readonly queues: QueueSet;
+  /** Names of the queues to poll. */
+  readonly queueNames: readonly string[];
+  readonly payloads: PayloadStore;
+  /** Claims and records. */
+  readonly database: Database;
+  /** `commit(tx)`. */
+  readonly commitDatabase: Database;
+  /** Heartbeats: one connection that nothing else may take. */
+  readonly beatDatabase: Database;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly settings: WorkerSettings;
+};
+
+export type WorkerSettings = {
+  readonly slots: number;
+  readonly leaseMs: number;
+  readonly extendIntervalMs: number;
+  readonly receiveWaitMs: number;
+  readonly completeLingerMs: number;
+  readonly commitTimeoutMs: number;
+  readonly unknownTaskAfterMs: number;
+  readonly drainWorkMs: number;
+  readonly drainBudgetMs: number;
+  readonly inlinePayloadBytes: number;
+  readonly maxPayloadBytes: number;
+};
+
+export type Worker = {
+  start(): void;
+  /** Begins the drain, or joins the one under way. Resolves when the worker has stopped. */
+  drain(): Promise<void>;
+  /** Resolves when the worker has stopped, for whatever reason. */
+  readonly stopped: Promise<void>;
+  /** For the liveness probe: looks at this process only, never at the database or SQS. */
+  live(): Liveness;
+  readonly running: number;
+};
+
+export function createWorker(parts: WorkerParts): Worker {
+  const { log, clock, settings, registry } = parts;
+  const attempts = new Map<string, Attempt>();
+  const slots = createSlots(settings.slots);
+  const middlewares = chainMiddlewares(parts.middlewares, log);
+  const breaker = createBreaker({ database: parts.database, log, clock });
+  const stopping = new AbortController();
+  const settling = new Set<Promise<void>>();
+  const knownTasks = [...registry.keys()];
+  const polling = followProgress(clock);
+  let gaveUp = false;
+  let finished = 0;
+  let requeued = 0;
+  let draining: Promise<void> | undefined;
+  let polls: Promise<void>[] = [];
+  let onStopped: () => void = () => {};
+  const stopped = new Promise<void>((resolve) => {
+    onStopped = resolve;
+  });
+
+  const recorder = createRecorder({
+    database: parts.database,
+    commitDatabase: parts.commitDatabase,
+    payloads: parts.payloads,
+    breaker,
+    log,
+    clock,
+    lingerMs: settings.completeLingerMs,
+    commitTimeoutMs: settings.commitTimeoutMs,
+    inlinePayloadBytes: settings.inlinePayloadBytes,
+    gaveUp: () => gaveUp,
+  });
+  const executeParts = { payloads: parts.payloads, middlewares, log, maxPayloadBytes: settings.maxPayloadBytes };
+  const heartbeat = startHeartbeat({
+    database: parts.beatDatabase,
+    attempts,
+    breaker,
+    log,
+    clock,
+    leaseMs: settings.leaseMs,
+    intervalMs: settings.extendIntervalMs,
+    onBeat: sayAlive,
+  });
+  const eventLoop = watchEventLoop({ attempts, log, clock });
+
+  function start(): void {
+    log.info("worker.started", { queues: parts.queueNames, slots: settings.slots, tasks: knownTasks });
+    void sayAlive().catch((error) => breaker.trip(error));
+    polls = parts.queueNames.map(pollQueue);
+  }
+
+  function sayAlive(): Promise<void> {
+    return beat(parts.beatDatabase, {
+      name: parts.name,
+      version: parts.version,
+      queues: parts.queueNames,
+      slots: settings.slots,
+      running: attempts.size,
+      draining: stopping.signal.aborted,
+    });
+  }
+
+  function pollQueue(name: string): Promise<void> {
+    const queue = parts.queues.get(name);
+    if (queue === undefined) throw new RangeError(`queue ${name}: expected one of ${parts.queues.names.join(", ")}`);
+    const deliverParts = {
+      queue,
+      deadLetter: parts.queues.deadLetter(name),
+      database: parts.database,
+      breaker,
+      slots,
+      log,
+      clock,
+      claimOptions: {
+        worker: parts.name,
+        leaseMs: settings.leaseMs,
+        knownTasks,
+        unknownTaskAfterMs: settings.unknownTaskAfterMs,
+      },
+      start: (task: ClaimedTask) => track(runAttempt(task)),
+    };
+    return poll({
+      queue,
+      slots,
+      breaker,
+      log,
+      clock,
+      waitMs: settings.receiveWaitMs,
+      stopping: stopping.signal,
+      onMessages: (messages) => track(deliver(messages, stopping.signal.aborted, deliverParts)),
+      onProgress: polling.moved,
+    });
+  }
+
+  function track(work: Promise<void>): void {
+    settling.add(work);
+    void work.finally(() => settling.delete(work));
+  }
+
+  async function runAttempt(task: ClaimedTask): Promise<void> {
+    const attempt = startAttempt(task, clock.nowMs());
+    attempts.set(task.id, attempt);
+    try {
+      // The claim only takes tasks that this worker knows.
+      const definition = registry.get(task.name) as TaskDefinition;
+      const executing = executingOf(task);
+      const execution = await execute(attempt, definition, executing, executeParts);
+      const outcome = heartbeat.stopped.has(attempt) ? givenBack(execution.outcome) : execution.outcome;
+      if (execution.leaked !== null) leak(attempt, execution.leaked);
+      const result = {
+        kind: outcome.kind,
+        error: outcome.kind === "failed" || outcome.kind === "cancelled" ? outcome.error : null,
+        durationMs: clock.nowMs() - attempt.startedMs,
+      };
+      await middlewares.call("postExecute", executing, result);
+      const recorded = await record(attempt, definition, { ...execution, outcome });
+      await middlewares.call("postSave", executing, { ...result, recorded });
+      if (recorded === "queued" && outcome.kind === "released") requeued++;
+      else finished++;
+      if (execution.leaked === null) slots.release();
+    } catch (error) {
+      // Only when the process gives up on the database: the lease runs out and the reaper finds the task.
+      log.error("complete.failed", { outcomes: 1, taskId: task.id, error });
+      slots.release();
+    } finally {
+      attempt.settle();
+      if (attempts.get(task.id) === attempt) attempts.delete(task.id);
+    }
+  }
+
+  async function record(
+    attempt: Attempt,
+    definition: TaskDefinition,
+    { outcome, context }: Execution,
+  ): Promise<SavedResult["recorded"]> {
+    if (outcome.kind === "lost") return "nothing";
+    return await recorder.record(attempt, outcome, definition, context);
+  }
+
+  function leak(attempt: Attempt, ended: Promise<void>): void {
+    slots.leak(ended);
+    log.error("slot.leaked", {
+      taskId: attempt.task.id,
+      task: attempt.task.name,
+      leaked: slots.leaked,
+      slots: slots.total,
+    });
+    if (slots.leaked * 2 >= slots.total) void drain();
+  }
+
+  function drain(): Promise<void> {
+    draining ??= stop();
+    return draining;
+  }
+
+  async function stop(): Promise<void> {
+    const startedMs = clock.nowMs();
+    stopping.abort();
+    slots.wake();
+    log.info("worker.draining", { running: attempts.size, workMs: settings.drainWorkMs });
+    void sayAlive().catch(() => {});
+    const done = new AbortController();
+    const after = (ms: number) => clock.after(ms, done.signal).catch(() => {});
+    const idle = Promise.all(polls).then(settled);
+    await Promise.race([idle, after(settings.drainWorkMs)]);
+    if (attempts.size > 0) {
+      log.info("worker.aborting", { running: attempts.size });
+      for (const attempt of attempts.values()) attempt.abort("shutdown");
+    }
+    await Promise.race([idle, after(settings.drainBudgetMs - settings.drainWorkMs)]);
+    done.abort();
+    gaveUp = true;
+    breaker.stop();
+    heartbeat.stop();
+    eventLoop.stop();
+    await retire(parts.beatDatabase, parts.name).catch(() => {});
+    log.info("worker.stopped", { finished, requeued, elapsedMs: Math.round(clock.nowMs() - startedMs) });
+    onStopped();
+  }
+
+  /** Resolves when no message is being settled and no attempt runs. */
+  async function settled(): Promise<void> {
+    while (settling.size > 0) await Promise.allSettled(settling);
+  }
+
+  function live(): Liveness {
+    if (breaker.open) return { ok: true, why: "waiting for the database" };
+    if (stopping.signal.aborted) return { ok: true, why: "draining" };
+    if (slots.free === 0) return { ok: true, why: "every slot is busy" };
+    return polling.live();
+  }
+
+  return {
+    start,
+    drain,
+    stopped,
+    live,
+    get running() {
+      return attempts.size;
+    },
+  };
+}
+
+function executingOf(task: ClaimedTask): ExecutingTask {
+  return {
+    id: task.id,
+    name: task.name,
+    queue: task.queue,
+    tenant: task.tenant,
+    attempt: task.attempt,
+    labels: task.labels,
+    traceContext: task.traceContext,
+    waitMs: task.waitMs,
+  };
+}
+
+/** Stopped here because the database was away: if the lease is still ours when it is back, the task is queued at no cost. */
+function givenBack(outcome: Outcome): Outcome {
+  return outcome.kind === "lost" ? { kind: "released" } : outcome;
+}
