@@ -7,6 +7,7 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { SQSClient, SendMessageBatchCommand } from "@aws-sdk/client-sqs";
@@ -37,8 +38,8 @@ const TASKS = Number(values.tasks);
 const SUBMIT_BATCH = 500;
 const SUBMITS_AT_ONCE = 4;
 
-/** What one drain of a queue took. */
-type Drain = { ms: number; cpuMs: number; requests: number; statements: number };
+/** What one drain of a queue took; the CPU of Postgres and of the emulator beside that of the process which drains. */
+type Drain = { ms: number; cpuMs: number; requests: number; statements: number; postgresMs: number; emulatorMs: number };
 
 const stack = await startLocalStack({ keep: false, env: {} });
 const env = stack.env as Record<string, string>;
@@ -73,9 +74,11 @@ const sdk = new SQSClient({ region: "us-east-1", endpoint, credentials });
 
 try {
   await Promise.all([ready(worker), ready(bare)]);
-  // One round of each to warm up: compiled code, prepared statements, open connections.
-  await bareRound(2_000, 1);
-  await ourRound(2_000);
+  // Two rounds of each to warm up: compiled code, prepared statements, open connections.
+  await bareRound(TASKS, 1);
+  await ourRound(TASKS);
+  await bareRound(TASKS, 1);
+  await ourRound(TASKS);
   const results: { bare1: Drain; bare4: Drain; drained: Drain; whole: Drain; bareWhole: Drain }[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const bare1 = await bareRound(TASKS, 1);
@@ -111,9 +114,32 @@ async function ready(child: ChildProcess): Promise<void> {
 }
 
 async function ask(child: ChildProcess, message: object): Promise<Drain> {
+  const [postgresMs, emulatorMs] = [cpuOf("Postgres"), cpuOf("SQS and S3")];
   child.send(message);
   const [answer] = await once(child, "message");
-  return answer as Drain; // The children answer with one shape.
+  return {
+    ...(answer as Drain), // The children answer with one shape.
+    postgresMs: cpuOf("Postgres") - postgresMs,
+    emulatorMs: cpuOf("SQS and S3") - emulatorMs,
+  };
+}
+
+/** CPU time so far of a part of the stack with its children, in milliseconds; 0 where the system does not say. */
+function cpuOf(name: string): number {
+  const root = String(stack.parts.find((part) => part.name === name)?.pid);
+  if (process.platform !== "linux") return 0;
+  let ticks = 0;
+  for (const pid of readdirSync("/proc")) {
+    if (!/^\d+$/.test(pid)) continue;
+    try {
+      // After the name, which may hold spaces: state, parent, …; fields 12 and 13 are user and system time in ticks of 10 ms.
+      const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
+      if (pid === root || fields[1] === root) ticks += Number(fields[11]) + Number(fields[12]);
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return ticks * 10;
 }
 
 /** Fills the queue, then lets the loop drain it. */
@@ -178,7 +204,11 @@ async function submitAll(tasks: number): Promise<void> {
 
 function report(results: { bare1: Drain; bare4: Drain; drained: Drain; whole: Drain; bareWhole: Drain }[]): void {
   const pick = (name: keyof (typeof results)[number]) => results.map((result) => result[name]);
-  const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
+  const median = (numbers: number[]) => {
+    const sorted = numbers.toSorted((a, b) => a - b);
+    const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)], sorted[Math.ceil((sorted.length - 1) / 2)]];
+    return low === undefined || high === undefined ? Number.NaN : (low + high) / 2;
+  };
   const medianRate = (name: keyof (typeof results)[number]) => median(pick(name).map((drain) => (TASKS / drain.ms) * 1_000));
   const ratio = (ours: keyof (typeof results)[number], theirs: keyof (typeof results)[number]) =>
     median(results.map((result) => result[theirs].ms / result[ours].ms)).toFixed(2);
@@ -198,6 +228,9 @@ function report(results: { bare1: Drain; bare4: Drain; drained: Drain; whole: Dr
   line(`ratio to four bare SDK loops: ${ratio("drained", "bare4")}`);
   line(`ratio with submitting, to the bare loop that only receives: ${ratio("whole", "bare1")}`);
   line(`ratio with submitting, to a bare loop with its sender: ${ratio("whole", "bareWhole")}`);
+  const share = (name: keyof (typeof results)[number], what: "postgresMs" | "emulatorMs") =>
+    median(pick(name).map((drain) => (drain[what] / TASKS) * 1_000)).toFixed(0);
+  line(`CPU a task besides the worker's: Postgres ${share("drained", "postgresMs")} µs, emulator ${share("drained", "emulatorMs")} µs (bare loop: ${share("bare1", "emulatorMs")} µs)`);
   line(`SQS requests per task: ${perTask("whole", "requests")}`);
   line(`SQL statements per task: ${perTask("whole", "statements")}`);
 }

@@ -32,7 +32,7 @@ export async function followTasks(
       },
     });
     states.set(taskId, task.state);
-    if (task.started_at !== null) waitsMs.push(Math.max(0, Date.parse(task.started_at) - Date.parse(task.due_at)));
+    if (task.startedAt !== null) waitsMs.push(Math.max(0, task.startedAt.getTime() - task.dueAt.getTime()));
     show(states, count);
   };
   await Promise.allSettled(Array.from({ length: count }, (_, index) => follow(index)));

@@ -27,8 +27,7 @@ Exit codes:
     4  the task was cancelled or skipped
     5  the task was not finished in time; it goes on
     6  the API cannot be reached, or cannot do its work
-  130  Ctrl-C; the task goes on
-`;
+  130  Ctrl-C; the task goes on`;
 
 /** What a finished task means for the script that waited for it. */
 export function exitCodeOfState(state: TaskState): ExitCode {

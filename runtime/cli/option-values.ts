@@ -1,5 +1,7 @@
 /** Reads the values of options. Each parser throws what commander shows beside the option's name: what was expected. */
 import { InvalidArgumentError } from "commander";
+import { checkedBaseUrl } from "../client/base-url.ts";
+import { checkedKey } from "../client/idempotency-key.ts";
 
 /** Where the API is when nobody says so: where `taskiq-aws demo` puts it. */
 export const DEFAULT_API_URL = "http://127.0.0.1:8080";
@@ -31,13 +33,17 @@ export function label(text: string, earlier: Readonly<Record<string, string>> = 
 /** An empty text, as an empty environment variable gives it, is the default. */
 export function apiUrl(text: string): string {
   if (text === "") return DEFAULT_API_URL;
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isHttp = url?.protocol === "http:" || url?.protocol === "https:";
-  if (url !== undefined && isHttp && `${url.username}${url.password}${url.search}${url.hash}` === "") return text;
-  throw new InvalidArgumentError("Expected an http or https URL, for example http://127.0.0.1:8080.");
+  return unlessRefused(() => checkedBaseUrl(text), "Expected an http or https URL, for example http://127.0.0.1:8080.");
 }
 
 export function idempotencyKey(text: string): string {
-  if (/^[\x21-\x7e]{1,255}$/.test(text)) return text;
-  throw new InvalidArgumentError("Expected 1 to 255 visible ASCII characters.");
+  return unlessRefused(() => checkedKey(text), "Expected 1 to 255 visible ASCII characters.");
+}
+
+function unlessRefused<T>(check: () => T, expected: string): T {
+  try {
+    return check();
+  } catch {
+    throw new InvalidArgumentError(expected);
+  }
 }

@@ -4,8 +4,9 @@ import { stripVTControlCharacters } from "node:util";
 /** Emoji, and the East Asian letters that take two columns. */
 const WIDE =
   /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u;
-const NO_WIDTH = /^[\p{Mark}\u200b-\u200d\ufe0f]+$/u;
+const NO_WIDTH = /^[\p{Mark}\p{Format}]+$/u;
 const CONTROL = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu;
+const MAX_SEGMENT_CHARACTERS = 16;
 const SEGMENTS = new Intl.Segmenter("en", { granularity: "grapheme" });
 
 /** On one line and without what would move the cursor or turn the reading direction: text of handlers is anybody's text. */
@@ -22,10 +23,13 @@ export function widthOf(text: string): number {
 
 /** At most so many columns, with an ellipsis where something was cut off. */
 export function fitted(text: string, columns: number): string {
-  if (widthOf(text) <= columns) return text;
+  if (!Number.isFinite(columns)) return text;
+  // A segment seldom has more than a few characters, and counting columns takes long.
+  const start = text.slice(0, columns * MAX_SEGMENT_CHARACTERS);
+  if (start.length === text.length && widthOf(text) <= columns) return text;
   let width = 1;
   let end = 0;
-  for (const { segment, index } of SEGMENTS.segment(text)) {
+  for (const { segment, index } of SEGMENTS.segment(start)) {
     width += widthOfSegment(segment);
     if (width > columns) break;
     end = index + segment.length;

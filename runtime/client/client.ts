@@ -2,8 +2,8 @@
 import { randomUUID } from "node:crypto";
 import type { z } from "zod";
 import { type Clock, systemClock } from "../clock.ts";
-import { TaskiqError } from "../errors.ts";
 import { type Health, readHealth } from "./health.ts";
+import { checkedKey } from "./idempotency-key.ts";
 import { jsonObject, unexpectedAnswer } from "./problem.ts";
 import { createRequester } from "./request.ts";
 import { readTask, type Task } from "./task.ts";
@@ -62,8 +62,6 @@ export type Client = {
   health(): Promise<Health>;
 };
 
-const KEY = /^[\x21-\x7e]{1,255}$/;
-
 /** Throws TaskiqError `config_invalid` when `baseUrl` is no http or https URL. Nothing is connected yet. */
 export function createClient(options: ClientOptions): Client {
   const { baseUrl, fetch = globalThis.fetch, timeoutMs = 10_000, maxAttempts = 5, clock = systemClock } = options;
@@ -76,8 +74,8 @@ export function createClient(options: ClientOptions): Client {
     return readTask(text) ?? refuse(text);
   }
 
-  async function create(path: string, body: string, key: string | undefined): Promise<string> {
-    return requester.send({ method: "POST", path, body, idempotencyKey: checkedKey(key) ?? randomUUID() });
+  async function create(path: string, body: string, key: string = randomUUID()): Promise<string> {
+    return requester.send({ method: "POST", path, body, idempotencyKey: checkedKey(key) });
   }
 
   function refuse(text: string): never {
@@ -110,12 +108,4 @@ export function createClient(options: ClientOptions): Client {
       return readHealth(text) ?? refuse(text);
     },
   };
-}
-
-function checkedKey(key: string | undefined): string | undefined {
-  if (key === undefined || KEY.test(key)) return key;
-  throw new TaskiqError(
-    "request_invalid",
-    `expected an idempotency key of 1 to 255 visible ASCII characters, got ${JSON.stringify(key.slice(0, 255))}.`,
-  );
 }

@@ -3,8 +3,9 @@
  * one each time: an answer that got lost on its way is asked for again, and nothing is done twice.
  */
 import type { Clock } from "../clock.ts";
-import { TaskiqError } from "../errors.ts";
 import { ApiError, mayPass } from "./api-error.ts";
+import { checkedBaseUrl } from "./base-url.ts";
+import { pause } from "./pause.ts";
 import { problemOf } from "./problem.ts";
 
 export type ApiRequest = {
@@ -90,20 +91,6 @@ type Outcome =
   | { readonly kind: "answered"; readonly text: string }
   | { readonly kind: "failed"; readonly error: ApiError; readonly retryAfterMs: number };
 
-/** Without a slash at its end. Throws TaskiqError `config_invalid`. */
-function checkedBaseUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isHttp = url?.protocol === "http:" || url?.protocol === "https:";
-  if (url === undefined || !isHttp || `${url.username}${url.password}${url.search}${url.hash}` !== "") {
-    throw new TaskiqError(
-      "config_invalid",
-      `expected the API's address as an http or https URL without user, query and fragment, got ${JSON.stringify(text)}. ` +
-        "For example http://127.0.0.1:8080.",
-    );
-  }
-  return url.href.replace(/\/+$/, "");
-}
-
 function unreachable(baseUrl: string, reason: string, cause: unknown): ApiError {
   const detail = `expected the API at ${baseUrl}, got: ${reason}. Check the address, and that the API runs.`;
   return new ApiError({ code: "api_unreachable", detail, cause });
@@ -126,12 +113,4 @@ function retryAfter(header: string | null, clock: Clock): number {
 /** Full jitter: clients that lost the API at one moment do not all come back at one moment. */
 function jitterMs(tries: number): number {
   return Math.random() * Math.min(FIRST_PAUSE_MS * 2 ** (tries - 1), MAX_PAUSE_MS);
-}
-
-async function pause(ms: number, signal: AbortSignal | undefined, clock: Clock): Promise<void> {
-  try {
-    await clock.after(ms, signal);
-  } catch (error) {
-    throw signal?.aborted === true ? signal.reason : error;
-  }
 }

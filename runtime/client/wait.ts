@@ -5,6 +5,7 @@
 import type { Clock } from "../clock.ts";
 import { isTerminal } from "../model/task.ts";
 import { ApiError, mayPass } from "./api-error.ts";
+import { pause } from "./pause.ts";
 import type { Task } from "./task.ts";
 
 export type WaitOptions = {
@@ -24,6 +25,8 @@ export type LookAtTask = (id: string, heldMs: number, signal: AbortSignal | unde
 const POLL_MS = 20_000;
 const UPDATE_POLL_MS = 1_000;
 const MAX_AWAY_MS = 60_000;
+/** What a poll takes at least, also where a draining API or a cache answers at once. */
+const MIN_POLL_MS = 500;
 /** The longest that timers can be set to. */
 const MAX_TIMEOUT_MS = 2_147_483_647;
 
@@ -50,12 +53,14 @@ export async function waitForTask(look: LookAtTask, id: string, options: WaitOpt
   for (;;) {
     // The first look comes back at once where somebody wants to see it.
     const heldMs = timeoutMs === 0 || (last === undefined && onUpdate !== undefined) ? 0 : pollMs;
+    const askedMs = clock.nowMs();
     try {
       const task = await look(id, heldMs, ending);
       last = task;
       answeredMs = clock.nowMs();
       onUpdate?.(task);
       if (isTerminal(task.state)) return task;
+      if (heldMs > 0) await pause(Math.max(0, askedMs + MIN_POLL_MS - answeredMs), ending, clock);
     } catch (error) {
       if (signal?.aborted !== true && deadline?.aborted === true) throw timedOut();
       const isAwayTooLong = last === undefined || clock.nowMs() - answeredMs > MAX_AWAY_MS;

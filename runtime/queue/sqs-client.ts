@@ -1,9 +1,10 @@
 /**
  * An SDK client for SQS with a short way through it. The SDK resolves more than a dozen middlewares for every request
- * (endpoint rules, auth schemes, user agent, log filters, each with a copy of the configuration), which is most of what a
- * bare receive-and-delete loop spends. The short way takes the four parts that matter from the same client, its
- * codec, its signer with its credentials and clock offset, and its decoder, and calls them in a row: 100 → 48 µs of
- * CPU a message. Whatever goes wrong there goes the SDK's own way, with its retries, clock correction and throttling.
+ * (endpoint rules, auth schemes, user agent, log filters, each with a copy of the configuration), which is most of what
+ * a bare receive-and-delete loop spends. The short way takes the parts that matter from the same client, its codec and
+ * its signer with its credentials and clock offset, and calls them in a row: 106 → 51 µs of CPU for a message received
+ * and deleted in tens. Whatever goes wrong there goes the SDK's own way, with its retries, clock correction and
+ * throttling.
  */
 import { type $Command, type ServiceInputTypes, type ServiceOutputTypes, SQSClient } from "@aws-sdk/client-sqs";
 import type { Clock } from "../clock.ts";

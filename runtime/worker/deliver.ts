@@ -5,27 +5,23 @@
  * turns out to be has one line in `settle`; none of them waits for a handler.
  */
 
-import { type ClaimedTask, type ClaimOptions, claim, type Verdict } from "../flow/claim.ts";
+import type { ClaimedTask, Verdict } from "../flow/claim.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
-import { isBusyError } from "../postgres/failure.ts";
-import { type Database, isConnectionError, isSerializationError } from "../postgres/pool.ts";
 import type { Delivery, Queue } from "../queue/queue.ts";
 import { type Decoded, decodeMessage } from "../wire/message.ts";
 import { readPointer } from "../wire/pointer.ts";
-import type { Breaker } from "./breaker.ts";
+import type { Claimer } from "./claimer.ts";
 import type { Slots } from "./slots.ts";
 
 export type DeliverParts = {
   readonly queue: Queue;
   readonly deadLetter: Queue;
-  readonly database: Database;
-  readonly breaker: Breaker;
+  readonly claimer: Claimer;
   readonly slots: Slots;
   readonly log: Log;
   readonly clock: Clock;
-  readonly claimOptions: Omit<ClaimOptions, "queue">;
   /** Starts an attempt in a slot that was taken for it; must not throw. */
   start(task: ClaimedTask): void;
 };
@@ -40,7 +36,6 @@ const SURPLUS_WAIT_MS = 1_000;
 const CONTENDED_MS = 5_000;
 /** The database went away between the poll and the claim: come back when it may have returned. */
 const AWAY_MS = 30_000;
-const CLAIM_TRIES = 3;
 
 /** Takes slots for the messages, claims, starts what was won and settles the rest. Never throws. */
 export async function deliver(messages: readonly Delivery[], stopping: boolean, parts: DeliverParts): Promise<void> {
@@ -87,8 +82,8 @@ async function claimBatch(messages: readonly Delivery[], parts: DeliverParts): P
   let unused = messages.length;
   try {
     const read = messages.map((delivery): Read => ({ delivery, content: contentOf(delivery) }));
-    const ids = read.map(({ content }) => content.id).filter((id) => id !== null);
-    const verdicts = ids.length === 0 ? new Map<string, Verdict>() : await claimIds([...new Set(ids)], parts);
+    const ids = new Set(read.map(({ content }) => content.id).filter((id) => id !== null));
+    const verdicts = await parts.claimer.claim([...ids]);
     if (verdicts === null) {
       await queue.changeVisibility(
         messages.map((message) => ({ receiptHandle: message.receiptHandle, visibilityMs: AWAY_MS })),
@@ -104,20 +99,6 @@ async function claimBatch(messages: readonly Delivery[], parts: DeliverParts): P
     await settle(read, verdicts, parts);
   } finally {
     for (; unused > 0; unused--) slots.release();
-  }
-}
-
-/** Null when the database is away. */
-async function claimIds(ids: readonly string[], parts: DeliverParts): Promise<Map<string, Verdict> | null> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await claim(parts.database, ids, { ...parts.claimOptions, queue: parts.queue.name });
-    } catch (error) {
-      if (isSerializationError(error) && tries < CLAIM_TRIES) continue;
-      if (!isConnectionError(error) && !isBusyError(error)) throw error;
-      parts.breaker.trip(error);
-      return null;
-    }
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * One open poll per queue, asking for what there is room for. The poll in flight is never aborted: SQS may have handed out its
- * messages already, and they would stay invisible for a whole visibility timeout.
+ * One open poll per queue, asking for what there is room for, and a second one while they come back full. A poll in
+ * flight is never aborted: SQS may have handed out its messages already, and they would stay invisible for a whole visibility timeout.
  */
 
 import type { Clock } from "../clock.ts";
@@ -27,26 +27,49 @@ const MAX_MESSAGES = 10;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 10_000;
 
-/** Runs until `stopping` is aborted and the poll then open has returned. */
+/** Runs until `stopping` is aborted and the polls then open have returned. */
 export async function poll(parts: PollParts): Promise<void> {
-  const { queue, slots, breaker, log, clock, stopping } = parts;
+  const { slots, breaker, stopping } = parts;
   const stopped = () => stopping.aborted;
+  let second: Promise<void> | undefined;
   let failures = 0;
   while (!stopping.aborted) {
     await slots.available(stopped);
     await breaker.closed();
-    if (stopping.aborted) return;
-    try {
-      const messages = await queue.receive({ max: Math.min(MAX_MESSAGES, slots.free), waitMs: parts.waitMs });
-      failures = 0;
-      if (messages.length > 0) parts.onMessages(messages);
-    } catch (error) {
-      failures++;
-      const ceilingMs = Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
-      const retryInMs = Math.round(ceilingMs * (0.5 + Math.random() / 2));
-      log.warn("queue.receive_failed", { queue: queue.name, retryInMs, error });
-      await clock.after(retryInMs, stopping).catch(() => {});
-    }
+    if (stopping.aborted) break;
+    // The second poll may have filled the slots meanwhile.
+    if (slots.free === 0) continue;
+    const received = await receive(parts);
+    failures = received === null ? failures + 1 : 0;
+    if (received === null) await pause(failures, parts);
+    else if (received === MAX_MESSAGES) second ??= pollWhileFull(parts).then(() => (second = undefined));
     parts.onProgress();
   }
+  await second;
+}
+
+/** A backlog: one poll at a time would leave the worker waiting for its round trip. Ends with the first one that is not full. */
+async function pollWhileFull(parts: PollParts): Promise<void> {
+  const { slots, breaker, stopping } = parts;
+  while (!stopping.aborted && !breaker.open && slots.free >= 2 * MAX_MESSAGES) {
+    if ((await receive(parts, 0)) !== MAX_MESSAGES) return;
+  }
+}
+
+/** How many messages came; null when the poll failed. */
+async function receive(parts: PollParts, waitMs: number = parts.waitMs): Promise<number | null> {
+  const { queue, slots } = parts;
+  try {
+    const messages = await queue.receive({ max: Math.min(MAX_MESSAGES, slots.free), waitMs });
+    if (messages.length > 0) parts.onMessages(messages);
+    return messages.length;
+  } catch (error) {
+    parts.log.warn("queue.receive_failed", { queue: queue.name, error });
+    return null;
+  }
+}
+
+async function pause(failures: number, { clock, stopping }: PollParts): Promise<void> {
+  const ceilingMs = Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
+  await clock.after(ceilingMs * (0.5 + Math.random() / 2), stopping).catch(() => {});
 }

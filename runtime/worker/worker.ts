@@ -21,6 +21,7 @@ import type { Database } from "../postgres/pool.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
 import { followProgress, type Liveness } from "../probe.ts";
 import { createBreaker } from "./breaker.ts";
+import { createClaimer } from "./claimer.ts";
 import { deliver } from "./deliver.ts";
 import { watchEventLoop } from "./event-loop.ts";
 import { startHeartbeat } from "./heartbeat.ts";
@@ -142,17 +143,20 @@ export function createWorker(parts: WorkerParts): Worker {
     const deliverParts = {
       queue,
       deadLetter: parts.queues.deadLetter(name),
-      database: parts.database,
-      breaker,
+      claimer: createClaimer({
+        database: parts.database,
+        breaker,
+        options: {
+          queue: name,
+          worker: parts.name,
+          leaseMs: settings.leaseMs,
+          knownTasks,
+          unknownTaskAfterMs: settings.unknownTaskAfterMs,
+        },
+      }),
       slots,
       log,
       clock,
-      claimOptions: {
-        worker: parts.name,
-        leaseMs: settings.leaseMs,
-        knownTasks,
-        unknownTaskAfterMs: settings.unknownTaskAfterMs,
-      },
       start: (task: ClaimedTask) => track(runAttempt(task)),
     };
     return poll({

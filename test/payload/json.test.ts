@@ -12,7 +12,7 @@ const { value: anyJson } = fc.letrec((tie) => ({
     fc.double({ noNaN: true, noDefaultInfinity: true }),
     anyText(),
     fc.array(tie("value"), { maxLength: 5 }),
-    fc.dictionary(anyText(), tie("value"), { maxKeys: 5 }),
+    fc.dictionary(anyText(), tie("value"), { maxKeys: 5, noNullPrototype: true }),
   ),
 }));
 

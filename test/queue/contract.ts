@@ -278,6 +278,14 @@ export function queueContract(serviceName: string, start: () => Promise<QueueSer
         { kind: "failed", code: "group_held_back", senderFault: false },
         SENT,
       ]);
+      const arrived: Delivery[] = [];
+      while (arrived.length < 10) {
+        const batch = await queue.receive({ max: 10, waitMs: 5_000 });
+        await queue.remove(batch.map(({ receiptHandle }) => receiptHandle));
+        arrived.push(...batch);
+      }
+      expect(arrived.map(({ groupId }) => groupId)).toEqual(Array.from({ length: 10 }, () => "b"));
+      expect(await queue.receive({ max: 10, waitMs: 0 })).toEqual([]);
     });
   });
 }

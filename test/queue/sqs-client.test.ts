@@ -85,8 +85,9 @@ describe("an SQS client", () => {
 
   it("takes the endpoint over the host in the queue's URL", async () => {
     const QueueUrl = "http://sqs.us-east-1.does-not-resolve.invalid/000000000000/taskiq-default";
+    proxy.treat((_, nth) => (nth === 1 ? sqsError(500, "InternalFailure") : PASS));
     await client().call(new ReceiveMessageCommand({ QueueUrl, WaitTimeSeconds: 0 }));
-    expect(proxy.calls).toHaveLength(1);
+    expect(proxy.calls).toHaveLength(2);
   });
 
   it("goes to the host of the queue's URL where no endpoint is set", async () => {

@@ -51,6 +51,19 @@ describe("a queue whose service has faults", () => {
     return { queue, queues };
   }
 
+  it("asks for all that SQS leaves out of a delivery by default, in whole seconds", async () => {
+    const { queue } = await behindProxy();
+    await queue.receive({ max: 7, waitMs: 1, visibilityMs: 29_001 });
+    expect(JSON.parse(proxy.calls[0]?.body ?? "")).toEqual({
+      QueueUrl: aws.queueUrl("default"),
+      MaxNumberOfMessages: 7,
+      WaitTimeSeconds: 1,
+      VisibilityTimeout: 30,
+      MessageAttributeNames: ["All"],
+      MessageSystemAttributeNames: ["ApproximateReceiveCount", "SentTimestamp", "MessageGroupId"],
+    });
+  });
+
   it("sends an entry again that failed on the service's side, and only that one", async () => {
     const { queue } = await behindProxy();
     proxy.treat((_, nth) => (nth === 1 ? failing(["1"], false) : PASS));

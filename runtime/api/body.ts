@@ -1,0 +1,107 @@
+/**
+ * Request bodies as values, exactly. `JSON.parse` would round 2^53 + 1, turn 1e999 into Infinity and 1e-999 into 0
+ * without a word: such a number is refused, by its path. Depth is bounded here, once, for everything behind that
+ * recurses (schemas, hashing, encoding).
+ */
+import { isUtf8 } from "node:buffer";
+import { TaskiqError } from "../errors.ts";
+import { MAX_JSON_DEPTH } from "../payload/json.ts";
+import { nestsDeeperThan } from "../wire/json-text.ts";
+import type { App } from "./app.ts";
+import { requestInvalid } from "./validation.ts";
+
+/** JSON is the only type taken, and no encoding on top of it: a few compressed bytes can be a gigabyte. */
+export function takeJsonBodies(app: App): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => {
+    try {
+      // As `parseAs` says.
+      done(null, parseBody(body as Buffer));
+    } catch (error) {
+      // All that parseBody throws.
+      done(error as TaskiqError);
+    }
+  });
+  app.addHook("onRequest", (request, _reply, done) => {
+    const encoding = request.headers["content-encoding"];
+    if (encoding === undefined || encoding.toLowerCase() === "identity") return done();
+    const detail = `expected a body without Content-Encoding, got ${JSON.stringify(encoding.slice(0, 100))}. Send it as it is.`;
+    done(new TaskiqError("unsupported_media_type", detail));
+  });
+  app.addHook("preValidation", (request, _reply, done) => {
+    done(request.method === "POST" && request.body === undefined ? emptyBody() : undefined);
+  });
+}
+
+/** Throws TaskiqError `not_json_body`, or `request_invalid` for values that would not come through unchanged. */
+export function parseBody(bytes: Buffer): unknown {
+  if (bytes.length === 0) throw emptyBody();
+  if (!isUtf8(bytes)) throw notJson("bytes that are not UTF-8");
+  const text = withoutMark(bytes.toString("utf8"));
+  const value = parse(text);
+  // Each level takes two characters.
+  if (text.length > 2 * MAX_JSON_DEPTH && nestsDeeperThan(text, MAX_JSON_DEPTH)) {
+    throw requestInvalid([{ path: "", message: `expected at most ${MAX_JSON_DEPTH} levels of nesting, got more` }]);
+  }
+  if (SUSPICIOUS.test(text)) refuseInexact(text);
+  return value;
+}
+
+/**
+ * A number of which a double might not hold everything: 16 digits before the point, an exponent of three, or a long row
+ * of zeros after the point. Inside strings it finds some that are none; they cost a second look and nothing else.
+ */
+const SUSPICIOUS = /(?:^|[[:,\s])-?(?:\d{16}|\d+(?:\.0{200}|(?:\.\d+)?[eE][+-]?\d{3}))/;
+const INTEGER = /^-?\d+$/;
+const SHOWN_CHARS = 40;
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw notJson(error instanceof Error ? error.message : "text that is not JSON");
+  }
+}
+
+/** What TypeScript does not know of `JSON.parse` yet: revivers see the source of each number. */
+type SourceReviver = (this: object, key: string, value: unknown, context: { readonly source?: string }) => unknown;
+
+function refuseInexact(text: string): void {
+  // Inner values are revived first: a holder of a culprit becomes a culprit of its own holder, and so the path grows.
+  const pathsOf = new Map<unknown, string[]>();
+  let path: string[] | undefined;
+  let culprit = "";
+  const look: SourceReviver = function (key, value, { source }) {
+    const below = typeof value === "number" ? (isLost(value, source ?? "") ? [] : undefined) : pathsOf.get(value);
+    if (below === undefined) return value;
+    if (typeof value === "number") culprit = source ?? "";
+    path = [key, ...below];
+    pathsOf.set(this, path);
+    return value;
+  };
+  JSON.parse(text, look as (key: string, value: unknown) => unknown);
+  if (path === undefined) return;
+  const shown = culprit.length > SHOWN_CHARS ? `${culprit.slice(0, SHOWN_CHARS)}…` : culprit;
+  // The outermost holder is one that JSON.parse makes, with the key "".
+  const message = `expected a number that a double holds exactly, got ${shown}. Send it as a string.`;
+  throw requestInvalid([{ path: path.slice(1).join("."), message }]);
+}
+
+/** Fractions are rounded by every reader; integers are taken for exact, so they must come back digit for digit. */
+function isLost(value: number, source: string): boolean {
+  if (!Number.isFinite(value)) return true;
+  if (value === 0) return /^-?[0.]*[1-9]/.test(source);
+  return INTEGER.test(source) && String(value) !== source;
+}
+
+function withoutMark(text: string): string {
+  return text.startsWith("\ufeff") ? text.slice(1) : text;
+}
+
+function emptyBody(): TaskiqError {
+  return notJson("an empty body");
+}
+
+function notJson(got: string): TaskiqError {
+  return new TaskiqError("not_json_body", `expected a JSON body, got ${got}.`);
+}

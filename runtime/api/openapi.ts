@@ -1,0 +1,55 @@
+/** `/openapi.json`, made from the schemas that requests are checked against, and `/docs` to browse it. */
+import swagger, { type SwaggerTransformObject } from "@fastify/swagger";
+import swaggerUi from "@fastify/swagger-ui";
+import { createJsonSchemaTransform, createJsonSchemaTransformObject } from "fastify-type-provider-zod";
+import type { App } from "./app.ts";
+import { DOCS } from "./docs.ts";
+
+export const DOCS_PREFIX = "/docs";
+
+/** Before any route is added: only routes added later are documented. */
+export async function documentRoutes(app: App, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: {
+        title: "taskiq-aws",
+        version,
+        description: "Background tasks on SQS and Postgres. Errors are problem details (RFC 9457) with stable codes.",
+        license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+      },
+      servers: [{ url: "/" }],
+      tags: [
+        { name: "tasks", description: "Submit tasks and follow them." },
+        { name: "demo", description: "The same around one task, `sleep`." },
+        { name: "health", description: "For load balancers and people." },
+      ],
+    },
+    transform: createJsonSchemaTransform({ schemaRegistry: DOCS }),
+    transformObject: onlyUsedComponents,
+  });
+  await app.register(swaggerUi, {
+    routePrefix: DOCS_PREFIX,
+    // The page comes from this process alone. Swagger UI styles elements in place and shows images as data.
+    staticCSP: "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
+    uiConfig: { docExpansion: "list", deepLinking: true },
+    theme: { title: "taskiq-aws" },
+  });
+  let text: string | undefined;
+  app.get("/openapi.json", { schema: { hide: true } }, (_request, reply) => {
+    text ??= JSON.stringify(app.swagger());
+    return reply.type("application/json").send(text);
+  });
+}
+
+/** The provider makes two components of a schema, one for requests and one for answers; those nobody refers to are left out. */
+const onlyUsedComponents: SwaggerTransformObject = (document) => {
+  const complete = createJsonSchemaTransformObject({ schemaRegistry: DOCS })(document);
+  // The document is one of OpenAPI 3.1, of which the type leaves two more versions open.
+  const { components } = complete as { components?: { schemas?: Record<string, unknown> } };
+  const text = JSON.stringify(complete);
+  const used = Object.entries(components?.schemas ?? {}).filter(([name]) =>
+    text.includes(`"#/components/schemas/${name}"`),
+  );
+  return Object.assign(complete, { components: { ...components, schemas: Object.fromEntries(used) } });
+};

@@ -1,0 +1,146 @@
+/** The HTTP API, put together: what it is made of, how long it waits for whom, and how it ends. */
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { fastify } from "fastify";
+import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import type { Clock } from "../clock.ts";
+import type { Registry } from "../define/registry.ts";
+import type { Submitter } from "../flow/submit.ts";
+import type { Log } from "../log.ts";
+import type { PayloadStore } from "../payload/payload.ts";
+import type { Database } from "../postgres/pool.ts";
+import type { QueueSet } from "../queue/queue-set.ts";
+import type { App } from "./app.ts";
+import { takeJsonBodies } from "./body.ts";
+import { demoRoutes } from "./demo-routes.ts";
+import { healthRoutes } from "./health-routes.ts";
+import { documentRoutes } from "./openapi.ts";
+import { refuseOtherMethods } from "./other-methods.ts";
+import { answerProblems, sendProblem } from "./problem.ts";
+import { createTaskReader } from "./task-reader.ts";
+import { taskRoutes } from "./task-routes.ts";
+import { validatorCompiler } from "./validation.ts";
+import { createWaiter } from "./waiter.ts";
+
+export type ApiParts = {
+  readonly submitter: Submitter;
+  readonly registry: Registry;
+  readonly database: Database;
+  readonly payloads: PayloadStore;
+  readonly queues: QueueSet;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly limits: {
+    /** A larger body is refused with 413. */
+    readonly maxBodyBytes: number;
+    readonly maxPayloadBytes: number;
+    /** The longest delay a task may be submitted with. */
+    readonly maxDelayMs: number;
+  };
+  /** Of this package, for the OpenAPI document. */
+  readonly version: string;
+};
+
+export type Api = {
+  /** Starts to listen; `port` 0 is any free one. Resolves with what it listens on. */
+  listen(options: { readonly host: string; readonly port: number }): Promise<{ host: string; port: number }>;
+  /** From now on `/readyz` says 503, callers that wait are answered at once, and connections end with their next answer. */
+  drain(): void;
+  /** Drains, answers the open requests (at most 15 s) and closes every connection. */
+  close(): Promise<void>;
+  /** A request without a socket. */
+  readonly inject: App["inject"];
+};
+
+/** Above the 60 s of a load balancer in front: it must not send a request on a connection that closes right then. */
+const KEEP_ALIVE_MS = 65_000;
+const HEADERS_MS = 66_000;
+/** A request from its first to its last byte. */
+const REQUEST_MS = 120_000;
+/** Silence on a connection in the middle of a request: above the longest wait for a task. */
+const SILENCE_MS = 120_000;
+const CLOSE_MS = 15_000;
+const MAX_PARAM_CHARS = 500;
+
+export async function createApi(parts: ApiParts): Promise<Api> {
+  const { submitter, database, payloads, queues, log, clock, limits } = parts;
+  const app: App = fastify({
+    bodyLimit: limits.maxBodyBytes,
+    connectionTimeout: SILENCE_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    requestTimeout: REQUEST_MS,
+    http: { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS },
+    routerOptions: { maxParamLength: MAX_PARAM_CHARS },
+    genReqId: requestId,
+    // What still comes in while it closes is answered, because the parts behind it close later.
+    return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply, log, limits.maxBodyBytes),
+  }).withTypeProvider<ZodTypeProvider>();
+  // Answers are written as text; the schemas of answers are for the document.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  app.setValidatorCompiler(validatorCompiler);
+  answerProblems(app, log, limits.maxBodyBytes);
+  takeJsonBodies(app);
+
+  let draining = false;
+  let open = 0;
+  let allAnswered: (() => void) | undefined;
+  app.addHook("onRequest", (_request, reply, done) => {
+    open++;
+    reply.raw.once("close", () => {
+      if (--open === 0) allAnswered?.();
+    });
+    reply.header("cache-control", "no-store");
+    done();
+  });
+  app.addHook("onSend", (_request, reply, _payload, done) => {
+    if (draining) reply.header("connection", "close");
+    done();
+  });
+
+  const waiter = createWaiter({ database, clock });
+  const reader = createTaskReader({ database, payloads, waiter });
+  await documentRoutes(app, parts.version);
+  const refuse = refuseOtherMethods(app);
+  demoRoutes(app, { submitter, reader });
+  taskRoutes(app, { submitter, reader, taskNames: [...parts.registry.keys()], limits });
+  healthRoutes(app, { database, queues, clock, draining: () => draining });
+  refuse();
+  await app.ready();
+
+  function drain(): void {
+    draining = true;
+    waiter.stop();
+  }
+
+  async function close(): Promise<void> {
+    drain();
+    const closed = app.close();
+    if (open > 0) {
+      const answered = new AbortController();
+      allAnswered = () => answered.abort();
+      await clock.after(CLOSE_MS, answered.signal).catch(() => {});
+    }
+    // Connections that have not asked anything yet, such as those a browser opens in advance, would keep it open.
+    app.server.closeAllConnections();
+    await closed;
+  }
+
+  return {
+    async listen({ host, port }) {
+      await app.listen({ host, port });
+      // A TCP listener's address is an object; it is a string only for pipes.
+      const address = app.server.address() as { port: number };
+      return { host, port: address.port };
+    },
+    drain,
+    close,
+    inject: app.inject.bind(app),
+  };
+}
+
+/** The caller's, where it is sane: it is written into the log. */
+function requestId(request: IncomingMessage): string {
+  const given = request.headers["x-request-id"];
+  return typeof given === "string" && /^[\w.:=-]{1,128}$/.test(given) ? given : randomUUID();
+}

@@ -1,0 +1,88 @@
+/** What a caller says about a task to be submitted: its shape, and how it reaches the submitter. */
+import { z } from "zod";
+import type { TaskRequest } from "../flow/submit.ts";
+import { PRIORITY_LIMITS } from "../model/task.ts";
+import { DOCS } from "./docs.ts";
+
+export type TaskLimits = { readonly maxPayloadBytes: number; readonly maxDelayMs: number };
+
+export type TaskBody = z.output<ReturnType<typeof taskBody>>;
+
+const MAX_NAME_CHARS = 200;
+const MAX_LABELS = 50;
+const MAX_LABEL_NAME_CHARS = 200;
+const MAX_LABEL_CHARS = 1_000;
+const RESERVED_LABELS = "taskiq_aws";
+
+export function taskBody(taskNames: readonly string[], { maxPayloadBytes, maxDelayMs }: TaskLimits) {
+  return z.strictObject({
+    task: z
+      .string()
+      .min(1)
+      .max(MAX_NAME_CHARS)
+      .register(DOCS, { description: `The name of a task. Known here: ${taskNames.join(", ")}.` }),
+    input: z
+      .unknown()
+      .optional()
+      .register(DOCS, { description: `Any JSON that fits the task's schema, at most ${maxPayloadBytes} bytes.` }),
+    queue: z
+      .string()
+      .min(1)
+      .max(MAX_NAME_CHARS)
+      .optional()
+      .register(DOCS, { description: "A configured queue. Default: that of the task." }),
+    priority: z
+      .int()
+      .min(PRIORITY_LIMITS.min)
+      .max(PRIORITY_LIMITS.max)
+      .optional()
+      .register(DOCS, { description: "Higher starts earlier. Default: that of the task." }),
+    delay_seconds: z
+      .number()
+      .min(0)
+      .max(maxDelayMs / 1_000)
+      .optional()
+      .register(DOCS, { description: "The earliest start, in seconds from now. Default 0." }),
+    labels: LABELS.optional(),
+  });
+}
+
+export function taskRequestOf(body: TaskBody): TaskRequest {
+  const { task, input, queue, priority, delay_seconds: delaySeconds, labels } = body;
+  return {
+    task,
+    input,
+    queue,
+    priority,
+    ...(delaySeconds !== undefined && { delayMs: Math.round(delaySeconds * 1_000) }),
+    labels,
+  };
+}
+
+/** Not a `z.record`, which leaves out the name `__proto__` without a word. */
+const LABELS = z
+  .custom<Readonly<Record<string, string>>>()
+  .check(({ value, issues }) => {
+    const refuse = (path: string[], message: string) => issues.push({ code: "custom", input: value, path, message });
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      return void refuse([], "expected an object of texts");
+    }
+    const labels = Object.entries(value);
+    if (labels.length > MAX_LABELS)
+      return void refuse([], `expected at most ${MAX_LABELS} labels, got ${labels.length}`);
+    for (const [name, text] of labels) {
+      if (name.length > MAX_LABEL_NAME_CHARS)
+        refuse([name], `expected a name of at most ${MAX_LABEL_NAME_CHARS} characters`);
+      if (name.startsWith(RESERVED_LABELS)) refuse([name], `names that start with ${RESERVED_LABELS} are reserved`);
+      if (typeof text !== "string") refuse([name], "expected a text");
+      else if (text.length > MAX_LABEL_CHARS)
+        refuse([name], `expected at most ${MAX_LABEL_CHARS} characters, got ${text.length}`);
+    }
+  })
+  .register(DOCS, {
+    description: `Texts that go with the task. Names that start with \`${RESERVED_LABELS}\` are reserved.`,
+    type: "object",
+    maxProperties: MAX_LABELS,
+    propertyNames: { maxLength: MAX_LABEL_NAME_CHARS, not: { pattern: `^${RESERVED_LABELS}` } },
+    additionalProperties: { type: "string", maxLength: MAX_LABEL_CHARS },
+  });

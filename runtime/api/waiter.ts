@@ -1,0 +1,99 @@
+/**
+ * Callers that wait for a task to be over, with one poll for all of them in this process: a thousand long polls cost the
+ * database as much as one. Whoever has just come is looked after quickly, because most tasks that are waited for are short.
+ */
+import type { Clock } from "../clock.ts";
+import type { Queryable } from "../postgres/pool.ts";
+import { loadSql } from "../postgres/sql.ts";
+
+export type Waiter = {
+  /**
+   * Resolves when the task has finished or is gone, after `limitMs`, when `signal` is aborted, or when the waiter is
+   * stopped. Never rejects, also while the database is away: the caller reads the row afterwards and sees.
+   */
+  finished(taskId: string, limitMs: number, signal: AbortSignal): Promise<void>;
+  /** Ends every wait, now and in future. */
+  stop(): void;
+};
+
+export type WaiterParts = { readonly database: Queryable; readonly clock: Clock };
+
+const READ_FINISHED = loadSql(import.meta.url, "./read-finished.sql");
+const QUICK_POLL_MS = 50;
+const QUICK_FOR_MS = 1_000;
+const SLOW_POLL_MS = 200;
+/** Pause after a poll that failed. */
+const AWAY_POLL_MS = 1_000;
+
+type Wait = { readonly sinceMs: number; readonly over: AbortController };
+
+export function createWaiter({ database, clock }: WaiterParts): Waiter {
+  const waiting = new Map<string, Set<Wait>>();
+  const stopped = new AbortController();
+  let polling = false;
+
+  async function poll(): Promise<void> {
+    polling = true;
+    try {
+      let pauseMs = QUICK_POLL_MS;
+      while (waiting.size > 0) {
+        await clock.after(pauseMs);
+        if (waiting.size === 0) break;
+        pauseMs = (await endFinished()) ? nextPauseMs() : AWAY_POLL_MS;
+      }
+    } finally {
+      polling = false;
+    }
+  }
+
+  /** False when the database did not answer. */
+  async function endFinished(): Promise<boolean> {
+    let rows: { id: string }[];
+    try {
+      rows = await database.query<{ id: string }>(READ_FINISHED, [[...waiting.keys()]]);
+    } catch {
+      // Those who wait go on waiting: an outage shorter than their patience does not concern them.
+      return false;
+    }
+    for (const { id } of rows) for (const { over } of waiting.get(id) ?? []) over.abort();
+    return true;
+  }
+
+  function nextPauseMs(): number {
+    const quickSinceMs = clock.nowMs() - QUICK_FOR_MS;
+    for (const waits of waiting.values()) {
+      for (const { sinceMs, over } of waits) if (sinceMs > quickSinceMs && !over.signal.aborted) return QUICK_POLL_MS;
+    }
+    return SLOW_POLL_MS;
+  }
+
+  function enter(taskId: string, wait: Wait): void {
+    const waits = waiting.get(taskId);
+    if (waits === undefined) waiting.set(taskId, new Set([wait]));
+    else waits.add(wait);
+    if (!polling) void poll();
+  }
+
+  function leave(taskId: string, wait: Wait): void {
+    const waits = waiting.get(taskId);
+    waits?.delete(wait);
+    if (waits?.size === 0) waiting.delete(taskId);
+  }
+
+  return {
+    async finished(taskId, limitMs, signal) {
+      const wait: Wait = { sinceMs: clock.nowMs(), over: new AbortController() };
+      const ends = AbortSignal.any([wait.over.signal, signal, stopped.signal]);
+      if (ends.aborted) return;
+      enter(taskId, wait);
+      try {
+        await clock.after(limitMs, ends);
+      } catch {
+        // Aborted: the wait is over.
+      } finally {
+        leave(taskId, wait);
+      }
+    },
+    stop: () => stopped.abort(),
+  };
+}

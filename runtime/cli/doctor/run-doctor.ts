@@ -1,0 +1,17 @@
+/** `taskiq-aws doctor`. */
+import { configFromProcess } from "../../config.ts";
+import { EXIT, type ExitCode } from "../exit-code.ts";
+import type { Screen } from "../screen.ts";
+import type { ApiAddress } from "./api.ts";
+import { diagnose } from "./doctor.ts";
+import { hasFailed, reportJson, writeReport } from "./report.ts";
+
+export async function runDoctor(
+  { api, json }: { readonly api: ApiAddress; readonly json: boolean },
+  screen: Screen,
+): Promise<ExitCode> {
+  const diagnosis = await diagnose({ api, readConfig: configFromProcess, nodeVersion: process.versions.node });
+  if (json) screen.out.line(reportJson(diagnosis));
+  else writeReport(diagnosis, screen.out);
+  return hasFailed(diagnosis.findings) ? EXIT.failed : EXIT.ok;
+}

@@ -1,0 +1,65 @@
+/**
+ * Claims for everything that came back from polls at the same time with one statement: a worker with a backlog halves its
+ * statements, an idle one claims at once. A task named twice is won once.
+ */
+
+import { createBatcher } from "../flow/batch.ts";
+import { claim, type ClaimOptions, type Verdict } from "../flow/claim.ts";
+import { isBusyError } from "../postgres/failure.ts";
+import { isConnectionError, isSerializationError, type Queryable } from "../postgres/pool.ts";
+import type { Breaker } from "./breaker.ts";
+
+export type Claimer = {
+  /** A verdict for every id; null when the database is away. Rejects when something is wrong with the statement itself. */
+  claim(ids: readonly string[]): Promise<ReadonlyMap<string, Verdict> | null>;
+};
+
+type Verdicts = Map<string, Verdict> | null;
+
+/** Batches of messages in one statement: five polls of ten. */
+const MAX_POLLS = 5;
+const TRIES = 3;
+
+export function createClaimer(parts: {
+  readonly database: Queryable;
+  readonly breaker: Breaker;
+  readonly options: ClaimOptions;
+}): Claimer {
+  const batcher = createBatcher<readonly string[], Verdicts>({
+    maxItems: MAX_POLLS,
+    lingerMs: 0,
+    maxInFlight: 1,
+    run: async (polls) => shareOut(polls, await claimAll([...new Set(polls.flat())])),
+  });
+
+  async function claimAll(ids: readonly string[]): Promise<Verdicts> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await claim(parts.database, ids, parts.options);
+      } catch (error) {
+        if (isSerializationError(error) && tries < TRIES) continue;
+        if (!isConnectionError(error) && !isBusyError(error)) throw error;
+        parts.breaker.trip(error);
+        return null;
+      }
+    }
+  }
+
+  return { claim: (ids) => (ids.length === 0 ? Promise.resolve(new Map()) : batcher.add(ids)) };
+}
+
+/** The first poll that names a task gets its attempt; to the others it is running. */
+function shareOut(polls: readonly (readonly string[])[], verdicts: Verdicts): Verdicts[] {
+  if (verdicts === null || polls.length === 1) return polls.map(() => verdicts);
+  const given = new Set<string>();
+  return polls.map((ids) => {
+    const own = new Map<string, Verdict>();
+    for (const id of ids) {
+      const verdict = verdicts.get(id);
+      if (verdict === undefined) continue;
+      own.set(id, verdict.kind === "claimed" && given.has(id) ? { kind: "running" } : verdict);
+      given.add(id);
+    }
+    return own;
+  });
+}
