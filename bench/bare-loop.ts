@@ -2,9 +2,13 @@
 
 import { DeleteMessageBatchCommand, ReceiveMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 
-const { endpoint, queueUrls } = JSON.parse(String(process.env["BENCH"]));
+const { endpoint, queueUrls } = JSON.parse(String(process.env.BENCH));
 const QueueUrl: string = queueUrls[0].url;
-const client = new SQSClient({ region: "us-east-1", endpoint, credentials: { accessKeyId: "test", secretAccessKey: "test" } });
+const client = new SQSClient({
+  region: "us-east-1",
+  endpoint,
+  credentials: { accessKeyId: "test", secretAccessKey: "test" },
+});
 
 process.on("message", async ({ tasks, loops }: { tasks: number; loops: number }) => {
   let left = tasks;

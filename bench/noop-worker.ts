@@ -9,7 +9,7 @@ import { openQueues } from "../runtime/queue/sqs.ts";
 import { createWorker, type Worker } from "../runtime/worker/worker.ts";
 import { noop } from "./noop-task.ts";
 
-const { connectionString, endpoint, queueUrls, bucket } = JSON.parse(String(process.env["BENCH"]));
+const { connectionString, endpoint, queueUrls, bucket } = JSON.parse(String(process.env.BENCH));
 const credentials = { accessKeyId: "test", secretAccessKey: "test" };
 const log = openLog({ level: "warn", format: "json", service: "bench-worker" });
 const pool = (max: number, applicationName: string) => openDatabase({ connectionString, max, applicationName });

@@ -10,7 +10,7 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { SQSClient, SendMessageBatchCommand } from "@aws-sdk/client-sqs";
+import { SendMessageBatchCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { chainMiddlewares } from "../runtime/define/middleware.ts";
 import { createRegistry } from "../runtime/define/registry.ts";
 import { createAnnouncer } from "../runtime/flow/announce.ts";
@@ -39,13 +39,20 @@ const SUBMIT_BATCH = 500;
 const SUBMITS_AT_ONCE = 4;
 
 /** What one drain of a queue took; the CPU of Postgres and of the emulator beside that of the process which drains. */
-type Drain = { ms: number; cpuMs: number; requests: number; statements: number; postgresMs: number; emulatorMs: number };
+type Drain = {
+  ms: number;
+  cpuMs: number;
+  requests: number;
+  statements: number;
+  postgresMs: number;
+  emulatorMs: number;
+};
 
 const stack = await startLocalStack({ keep: false, env: {} });
 const env = stack.env as Record<string, string>;
-const connectionString = String(env["DATABASE_URL"]);
-const endpoint = String(env["AWS_ENDPOINT_URL"]);
-const queueUrls: { name: string; url: string; deadLetterUrl: string }[] = JSON.parse(String(env["TASKIQ_QUEUES"]));
+const connectionString = String(env.DATABASE_URL);
+const endpoint = String(env.AWS_ENDPOINT_URL);
+const queueUrls: { name: string; url: string; deadLetterUrl: string }[] = JSON.parse(String(env.TASKIQ_QUEUES));
 const queueUrl = String(queueUrls[0]?.url);
 const credentials = { accessKeyId: "test", secretAccessKey: "test" };
 
@@ -53,7 +60,13 @@ await migrate(connectionString);
 const log = openLog({ level: "warn", format: "json", service: "bench" });
 const database = openDatabase({ connectionString, max: 8, applicationName: "bench" });
 const queues = openQueues({ region: "us-east-1", endpoint, credentials, queues: queueUrls });
-const payloads = openPayloadStore({ region: "us-east-1", endpoint, credentials, bucket: String(env["TASKIQ_S3_BUCKET"]), maxBytes: 16_777_216 });
+const payloads = openPayloadStore({
+  region: "us-east-1",
+  endpoint,
+  credentials,
+  bucket: String(env.TASKIQ_S3_BUCKET),
+  maxBytes: 16_777_216,
+});
 const announcer = createAnnouncer({ database, queues, payloads, log });
 const submitter = createSubmitter({
   database,
@@ -105,7 +118,10 @@ function start(file: string, name: string): ChildProcess {
   const profile = values.profile ? ["--cpu-prof", "--cpu-prof-name", `${name}.cpuprofile`] : [];
   return fork(new URL(file, import.meta.url), {
     execArgv: profile,
-    env: { ...process.env, BENCH: JSON.stringify({ connectionString, endpoint, queueUrls, bucket: env["TASKIQ_S3_BUCKET"] }) },
+    env: {
+      ...process.env,
+      BENCH: JSON.stringify({ connectionString, endpoint, queueUrls, bucket: env.TASKIQ_S3_BUCKET }),
+    },
   });
 }
 
@@ -209,7 +225,8 @@ function report(results: { bare1: Drain; bare4: Drain; drained: Drain; whole: Dr
     const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)], sorted[Math.ceil((sorted.length - 1) / 2)]];
     return low === undefined || high === undefined ? Number.NaN : (low + high) / 2;
   };
-  const medianRate = (name: keyof (typeof results)[number]) => median(pick(name).map((drain) => (TASKS / drain.ms) * 1_000));
+  const medianRate = (name: keyof (typeof results)[number]) =>
+    median(pick(name).map((drain) => (TASKS / drain.ms) * 1_000));
   const ratio = (ours: keyof (typeof results)[number], theirs: keyof (typeof results)[number]) =>
     median(results.map((result) => result[theirs].ms / result[ours].ms)).toFixed(2);
   const cpu = (name: keyof (typeof results)[number]) =>
@@ -219,10 +236,18 @@ function report(results: { bare1: Drain; bare4: Drain; drained: Drain; whole: Dr
   const line = (text: string) => process.stdout.write(`${text}\n`);
   line("");
   line(`median of ${results.length} interleaved rounds of ${TASKS} tasks`);
-  line(`bare SDK loop, receive → delete:        ${medianRate("bare1").toFixed(0)} messages/s, ${cpu("bare1")} µs CPU a message`);
-  line(`the same, four loops at once:           ${medianRate("bare4").toFixed(0)} messages/s, ${cpu("bare4")} µs CPU a message`);
-  line(`ours, receive → committed outcome:      ${medianRate("drained").toFixed(0)} tasks/s, ${cpu("drained")} µs worker CPU a task`);
-  line(`ours, submit → committed outcome:       ${medianRate("whole").toFixed(0)} tasks/s, ${cpu("whole")} µs worker CPU a task`);
+  line(
+    `bare SDK loop, receive → delete:        ${medianRate("bare1").toFixed(0)} messages/s, ${cpu("bare1")} µs CPU a message`,
+  );
+  line(
+    `the same, four loops at once:           ${medianRate("bare4").toFixed(0)} messages/s, ${cpu("bare4")} µs CPU a message`,
+  );
+  line(
+    `ours, receive → committed outcome:      ${medianRate("drained").toFixed(0)} tasks/s, ${cpu("drained")} µs worker CPU a task`,
+  );
+  line(
+    `ours, submit → committed outcome:       ${medianRate("whole").toFixed(0)} tasks/s, ${cpu("whole")} µs worker CPU a task`,
+  );
   line(`bare SDK send beside the loop:          ${medianRate("bareWhole").toFixed(0)} messages/s`);
   line(`ratio to bare SDK loop: ${ratio("drained", "bare1")}`);
   line(`ratio to four bare SDK loops: ${ratio("drained", "bare4")}`);
@@ -230,7 +255,9 @@ function report(results: { bare1: Drain; bare4: Drain; drained: Drain; whole: Dr
   line(`ratio with submitting, to a bare loop with its sender: ${ratio("whole", "bareWhole")}`);
   const share = (name: keyof (typeof results)[number], what: "postgresMs" | "emulatorMs") =>
     median(pick(name).map((drain) => (drain[what] / TASKS) * 1_000)).toFixed(0);
-  line(`CPU a task besides the worker's: Postgres ${share("drained", "postgresMs")} µs, emulator ${share("drained", "emulatorMs")} µs (bare loop: ${share("bare1", "emulatorMs")} µs)`);
+  line(
+    `CPU a task besides the worker's: Postgres ${share("drained", "postgresMs")} µs, emulator ${share("drained", "emulatorMs")} µs (bare loop: ${share("bare1", "emulatorMs")} µs)`,
+  );
   line(`SQS requests per task: ${perTask("whole", "requests")}`);
   line(`SQL statements per task: ${perTask("whole", "statements")}`);
 }

@@ -14,21 +14,33 @@ export type DemoProcess = {
   stop(): Promise<void>;
 };
 
-type Line = { readonly event: string; readonly level: string; readonly time: string } & Readonly<Record<string, unknown>>;
+type Line = { readonly event: string; readonly level: string; readonly time: string } & Readonly<
+  Record<string, unknown>
+>;
 
 const ENTRY = fileURLToPath(new URL("./main.ts", import.meta.url));
 /** What the children say at their start; the welcome says it better. */
 const READY_EVENTS = new Set(["api.started", "worker.started"]);
-const QUIET_EVENTS = new Set(["executor.started", "process.stopping", "process.stopped", "worker.stopped", "api.stopped"]);
+const QUIET_EVENTS = new Set([
+  "executor.started",
+  "process.stopping",
+  "process.stopped",
+  "worker.stopped",
+  "api.stopped",
+]);
 const STOP_MS = 15_000;
 const KNOWN_FIELDS = new Set(["event", "level", "time", "service", "worker", "taskId", "task", "queue", "attempt"]);
 
-/** @param onExit called when the process ends although nobody asked it to */
-export function startDemoProcess(
-  name: string,
-  env: Readonly<Record<string, string>>,
-  onExit: (reason: string) => void,
-): DemoProcess {
+export type DemoProcessOptions = {
+  readonly name: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Show warnings and errors only. */
+  readonly quiet: boolean;
+  /** Called when the process ends although nobody asked it to. */
+  onExit(reason: string): void;
+};
+
+export function startDemoProcess({ name, env, quiet, onExit }: DemoProcessOptions): DemoProcess {
   // A process group of its own: Ctrl-C reaches the demo only, which stops its processes in order.
   const child = spawn(process.execPath, [ENTRY], {
     env: { ...process.env, ...env },
@@ -40,8 +52,10 @@ export function startDemoProcess(
   const { promise: ready, resolve } = Promise.withResolvers<void>();
   eachLine(child.stdout, (text) => {
     const line = parse(text);
-    if (line !== undefined && READY_EVENTS.has(line.event)) resolve();
-    else if (line !== undefined && !QUIET_EVENTS.has(line.event)) print(name, describe(line), line.level);
+    if (line === undefined) return;
+    if (READY_EVENTS.has(line.event)) resolve();
+    else if (!QUIET_EVENTS.has(line.event) && !(quiet && line.level === "info"))
+      print(name, describe(line), line.level);
   });
   eachLine(child.stderr, (text) => print(name, text, "error"));
   void exited.then(([code, signal]) => {
@@ -76,8 +90,8 @@ function parse(text: string): Line | undefined {
 }
 
 function describe(line: Line): string {
-  const task = typeof line["taskId"] === "string" ? [`${line["task"] ?? "task"} ${line["taskId"]}`] : [];
-  const attempt = typeof line["attempt"] === "number" && line["attempt"] > 1 ? [`attempt ${line["attempt"]}`] : [];
+  const task = typeof line.taskId === "string" ? [`${line.task ?? "task"} ${line.taskId}`] : [];
+  const attempt = typeof line.attempt === "number" && line.attempt > 1 ? [`attempt ${line.attempt}`] : [];
   const rest = Object.entries(line)
     .filter(([key, value]) => !KNOWN_FIELDS.has(key) && value !== null && value !== undefined)
     .map(([key, value]) => `${key} ${typeof value === "object" ? JSON.stringify(value) : String(value)}`);

@@ -62,5 +62,7 @@ function show(states: ReadonlyMap<string, string>, count: number): void {
   const done = of((state) => FINISHED.has(state));
   const bar = "█".repeat(Math.round((done / count) * 20)).padEnd(20, "░");
   const running = of((state) => state === "running");
-  process.stdout.write(`\r${bar} ${done}/${count} finished, ${running} running, ${states.size - done - running} queued   `);
+  process.stdout.write(
+    `\r${bar} ${done}/${count} finished, ${running} running, ${states.size - done - running} queued   `,
+  );
 }

@@ -6,7 +6,7 @@
 import { styleText } from "node:util";
 import { createClient } from "./client/client.ts";
 import { systemClock as clock } from "./clock.ts";
-import { startDemoProcess, type DemoProcess } from "./demo-process.ts";
+import { type DemoProcess, startDemoProcess } from "./demo-process.ts";
 import { followTasks, summarise } from "./demo-tasks.ts";
 import { startLocalStack } from "./local/stack.ts";
 import { migrate } from "./postgres/migrate.ts";
@@ -47,24 +47,25 @@ export async function demo(options: DemoOptions): Promise<number> {
     onLost: (part, reason) => fail(`${part} is gone: ${reason}`),
   });
   try {
-    await migrate(String(stack.env["DATABASE_URL"]));
+    await migrate(String(stack.env.DATABASE_URL));
     const env = { ...stack.env, ...DEMO_SETTINGS, TASKIQ_HTTP_PORT: String(options.port) };
-    const started = [
-      startDemoProcess("api", { ...env, SERVICE_ROLE: "api" }, fail),
-      ...Array.from({ length: WORKERS }, (_, index) =>
-        startDemoProcess(`worker-${index + 1}`, { ...env, SERVICE_ROLE: "worker" }, fail),
-      ),
-    ];
+    // With --exit a terminal shows how many tasks are where; elsewhere the lines tell.
+    const quiet = options.exit && process.stdout.isTTY;
+    const roles = [["api", "api"], ...Array.from({ length: WORKERS }, (_, index) => [`worker-${index + 1}`, "worker"])];
+    const started = roles.map(([name = "", SERVICE_ROLE = ""]) =>
+      startDemoProcess({ name, env: { ...env, SERVICE_ROLE }, quiet, onExit: fail }),
+    );
     processes.push(...started);
     await Promise.race([Promise.all(started.map((one) => one.ready)), aborted(stopping.signal)]);
     const baseUrl = `http://127.0.0.1:${options.port}`;
     if (!stopping.signal.aborted) {
-      if (!options.exit) printWelcome(baseUrl, stack.parts, clock.nowMs() - startedMs);
       if (options.exit) {
+        process.stdout.write(`started in ${seconds(clock.nowMs() - startedMs)} s, submitting ${TASKS} sleep tasks\n`);
         const outcome = await followTasks(createClient({ baseUrl }), { count: TASKS, clock, signal: stopping.signal });
         process.stdout.write(`${summarise(outcome)}\n`);
         if (outcome.succeeded < TASKS) failure ??= `${TASKS - outcome.succeeded} of ${TASKS} tasks did not succeed`;
       } else {
+        printWelcome(baseUrl, stack.parts, clock.nowMs() - startedMs);
         await aborted(stopping.signal);
       }
     }
@@ -104,7 +105,9 @@ function printWelcome(baseUrl: string, parts: readonly { name: string; where: st
   process.stdout.write(
     [
       "",
-      bold(`taskiq-aws runs (started in ${(elapsedMs / 1_000).toFixed(1)} s): one API, ${WORKERS} workers with ${SLOTS} slots each`),
+      bold(
+        `taskiq-aws runs (started in ${seconds(elapsedMs)} s): one API, ${WORKERS} workers with ${SLOTS} slots each`,
+      ),
       ...places.map(([name, where]) => `  ${name.padEnd(14)} ${where}`),
       "",
       bold("Try"),
@@ -122,4 +125,8 @@ function printWelcome(baseUrl: string, parts: readonly { name: string; where: st
 function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+function seconds(ms: number): string {
+  return (ms / 1_000).toFixed(1);
 }

@@ -6,8 +6,8 @@ import { pathToFileURL } from "node:url";
 import { createApi } from "./api/server.ts";
 import { systemClock as clock } from "./clock.ts";
 import { configFromProcess, type ServiceConfig } from "./config.ts";
-import { createRegistry, loadTasks } from "./define/registry.ts";
 import { chainMiddlewares } from "./define/middleware.ts";
+import { createRegistry, loadTasks } from "./define/registry.ts";
 import { createExecutor } from "./executor/executor.ts";
 import { createAnnouncer } from "./flow/announce.ts";
 import { createSubmitter } from "./flow/submit.ts";
@@ -16,17 +16,18 @@ import { openPayloadStore } from "./payload/s3.ts";
 import { migrate } from "./postgres/migrate.ts";
 import { type Database, openDatabase } from "./postgres/pool.ts";
 import { startProbe } from "./probe.ts";
-import { openQueues } from "./queue/sqs.ts";
 import { describeStartFailure, stopOnSignals, whenSchemaFits } from "./process.ts";
+import { openQueues } from "./queue/sqs.ts";
 import { TASKS } from "./tasks/index.ts";
 import { VERSION } from "./version.ts";
-import { createWorker } from "./worker/worker.ts";
 import { loggingMiddleware } from "./worker/logging.ts";
+import { createWorker } from "./worker/worker.ts";
 
 /** @param overrides variables given another way than by the environment, such as on the command line; they win */
 export async function main(overrides: Readonly<Record<string, string>> = {}): Promise<void> {
   const config = configFromProcess(overrides);
-  const workerName = config.role === "migrate" ? undefined : (config.worker.name ?? `${hostname()}-${process.pid}-${suffix()}`);
+  const workerName =
+    config.role === "migrate" ? undefined : (config.worker.name ?? `${hostname()}-${process.pid}-${suffix()}`);
   const runsWorker = config.role === "worker" || config.role === "all";
   const log = openLog({
     ...config.log,
@@ -44,7 +45,10 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   const database = open(config.role, config.database.pool);
   await whenSchemaFits(database, { migrateFirst: config.role === "all" ? config.database : null, log, clock });
 
-  const aws = { region: config.aws.region, ...(config.aws.endpointUrl !== null && { endpoint: config.aws.endpointUrl }) };
+  const aws = {
+    region: config.aws.region,
+    ...(config.aws.endpointUrl !== null && { endpoint: config.aws.endpointUrl }),
+  };
   const queues = openQueues({ ...aws, queues: config.queues });
   const payloads = openPayloadStore({ ...aws, bucket: config.payload.bucket, maxBytes: config.payload.maxBytes });
   const announcer = createAnnouncer({ database, queues, payloads, log });

@@ -85,5 +85,9 @@ export function stopOnSignals(options: {
 
 /** One line on standard error for a process that cannot start, without a stack where the message says it all. */
 export function describeStartFailure(error: unknown): string {
-  return error instanceof TaskiqError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return error instanceof TaskiqError
+    ? error.message
+    : error instanceof Error
+      ? (error.stack ?? error.message)
+      : String(error);
 }

@@ -29,7 +29,7 @@ function refusal(codes: readonly ErrorCode[]) {
 }
 
 const PROBLEM = z
-  .looseObject({
+  .object({
     type: z
       .string()
       .register(DOCS, { description: "The code as a URN.", examples: ["urn:taskiq-aws:error:unknown_task"] }),
@@ -38,7 +38,7 @@ const PROBLEM = z
     detail: z.string().register(DOCS, { description: "What was expected, what came, what to do." }),
     code: z.string().register(DOCS, { description: "Stable: match on this." }),
     issues: z
-      .array(z.looseObject({ path: z.string(), message: z.string() }))
+      .array(z.object({ path: z.string(), message: z.string() }))
       .optional()
       .register(DOCS, { description: "What is wrong where, as in `tasks.3.input.key`; at most 100." }),
     instance: z.string().register(DOCS, { description: "The id of the request, which the log carries too." }),

@@ -18,14 +18,14 @@ const WORKER_ALIVE_MS = 30_000;
 const nullable = (description: string) => z.number().nullable().register(DOCS, { description });
 
 export const HEALTH = z
-  .looseObject({
+  .object({
     status: z.enum(["ok", "degraded", "unavailable"]).register(DOCS, {
       description:
         "`degraded`: the database or a queue cannot be reached, or tasks are due in a queue that no worker serves. " +
         "`unavailable`: neither the database nor any queue can be reached.",
     }),
     queues: z.array(
-      z.looseObject({
+      z.object({
         name: z.string(),
         visible: nullable("Messages that wait; approximate, as SQS counts. Null where it did not answer."),
         in_flight: nullable("Messages that were received and not yet deleted."),
@@ -37,7 +37,7 @@ export const HEALTH = z
         error: z.string().optional(),
       }),
     ),
-    database: z.looseObject({ status: z.enum(["ok", "unavailable"]), error: z.string().optional() }),
+    database: z.object({ status: z.enum(["ok", "unavailable"]), error: z.string().optional() }),
     workers_alive: nullable("Workers that take new work."),
   })
   .register(DOCS, { id: "Health" });

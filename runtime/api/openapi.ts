@@ -25,7 +25,7 @@ export async function documentRoutes(app: App, version: string): Promise<void> {
         { name: "health", description: "For load balancers and people." },
       ],
     },
-    transform: createJsonSchemaTransform({ schemaRegistry: DOCS }),
+    transform: createJsonSchemaTransform(CONVERSION),
     transformObject: onlyUsedComponents,
   });
   await app.register(swaggerUi, {
@@ -42,9 +42,27 @@ export async function documentRoutes(app: App, version: string): Promise<void> {
   });
 }
 
+type Conversion = NonNullable<Parameters<typeof createJsonSchemaTransform>[0]>;
+
+const CONVERSION: Conversion = {
+  schemaRegistry: DOCS,
+  zodToJsonConfig: {
+    override({ zodSchema, jsonSchema }) {
+      const { def } = zodSchema._zod;
+      // Answers may gain fields: only what was made strict refuses others.
+      if (def.type === "object" && !("catchall" in def && def.catchall)) delete jsonSchema.additionalProperties;
+      // The format says it, and the pattern fills a screen.
+      if (jsonSchema.format !== undefined) delete jsonSchema.pattern;
+      // The bounds that zod gives every integer.
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+      if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+    },
+  },
+};
+
 /** The provider makes two components of a schema, one for requests and one for answers; those nobody refers to are left out. */
 const onlyUsedComponents: SwaggerTransformObject = (document) => {
-  const complete = createJsonSchemaTransformObject({ schemaRegistry: DOCS })(document);
+  const complete = createJsonSchemaTransformObject(CONVERSION)(document);
   // The document is one of OpenAPI 3.1, of which the type leaves two more versions open.
   const { components } = complete as { components?: { schemas?: Record<string, unknown> } };
   const text = JSON.stringify(complete);

@@ -1,5 +1,5 @@
 /** Tells the user why a command did not do what it was asked for. */
-import { ApiError, describeIssue } from "../client/api-error.ts";
+import { ApiError } from "../client/api-error.ts";
 import { describeError, TaskiqError } from "../errors.ts";
 import { EXIT, type ExitCode, exitCodeOfError } from "./exit-code.ts";
 import type { Screen } from "./screen.ts";
@@ -20,8 +20,7 @@ export function reportError(error: unknown, screen: Screen, { json }: { json: bo
 }
 
 function linesOf(error: unknown): string[] {
-  if (error instanceof ApiError) return [oneLine(error.detail), ...error.issues.map(describeIssue).map(oneLine)];
-  if (error instanceof TaskiqError) return error.message.split("\n");
+  if (error instanceof ApiError || error instanceof TaskiqError) return error.message.split("\n").map(oneLine);
   const { stack, message } = describeError(error);
   return ["unexpected error; please report it:", ...(stack ?? message).split("\n")];
 }

@@ -31,7 +31,7 @@ export type ApiErrorOptions = {
   readonly cause?: unknown;
 };
 
-/** `message` is `detail` with the issues, one a line: expected, got, what to do. */
+/** `message` is `detail`, and a line for each issue that it does not tell: expected, got, what to do. */
 export class ApiError extends Error {
   override readonly name: string = "ApiError";
   readonly code: ApiErrorCode;
@@ -41,7 +41,8 @@ export class ApiError extends Error {
   readonly requestId: string | null;
 
   constructor({ code, detail, status = null, issues = [], requestId = null, cause }: ApiErrorOptions) {
-    super([detail, ...issues.map(describeIssue)].join("\n"), cause === undefined ? undefined : { cause });
+    const untold = issues.map(describeIssue).filter((issue) => !detail.includes(issue));
+    super([detail, ...untold].join("\n"), cause === undefined ? undefined : { cause });
     this.code = code;
     this.detail = detail;
     this.status = status;
@@ -51,7 +52,7 @@ export class ApiError extends Error {
 }
 
 /** `input.duration_seconds: expected a number, got "3"`. */
-export function describeIssue({ path, message }: ApiIssue): string {
+function describeIssue({ path, message }: ApiIssue): string {
   return path === "" ? message : `${path}: ${message}`;
 }
 

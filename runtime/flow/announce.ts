@@ -16,7 +16,12 @@ import { encodeDoorbell } from "../wire/message.ts";
 import { encodeResult } from "../wire/result.ts";
 
 /** A doorbell that is due, and the outbox row that stands for it. */
-export type Doorbell = { readonly outboxId: number; readonly id: string; readonly name: string; readonly queue: string };
+export type Doorbell = {
+  readonly outboxId: number;
+  readonly id: string;
+  readonly name: string;
+  readonly queue: string;
+};
 
 export type Announcer = {
   /** Sends soon, in the background. What fails stays in the outbox. */
@@ -111,7 +116,9 @@ export function createAnnouncer(parts: AnnouncerParts): Announcer {
   async function sendDoorbells(doorbells: readonly Doorbell[]): Promise<number[]> {
     const settled: number[] = [];
     for (const [queueName, group] of byQueue(doorbells)) {
-      const bodies = group.map((doorbell) => ({ body: encodeDoorbell({ taskId: doorbell.id, taskName: doorbell.name }) }));
+      const bodies = group.map((doorbell) => ({
+        body: encodeDoorbell({ taskId: doorbell.id, taskName: doorbell.name }),
+      }));
       const outcomes = await sendTo(queueName, bodies);
       for (const [index, doorbell] of group.entries()) {
         if (outcomes[index]?.kind === "sent") settled.push(doorbell.outboxId);

@@ -63,7 +63,8 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   async function finish(taken: Waiting<Item, Result>[]): Promise<void> {
     try {
       const results = await options.run(taken.map((entry) => entry.item));
-      if (results.length !== taken.length) throw new RangeError(`expected ${taken.length} results, got ${results.length}`);
+      if (results.length !== taken.length)
+        throw new RangeError(`expected ${taken.length} results, got ${results.length}`);
       for (const [index, entry] of taken.entries()) entry.resolve(results[index] as Result); // Length was compared above.
     } catch (error) {
       for (const entry of taken) entry.reject(error);

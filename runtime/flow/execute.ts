@@ -42,7 +42,9 @@ export type ExecuteParts = {
   readonly maxPayloadBytes: number;
 };
 
-type Ending = { readonly kind: "returned"; readonly output: unknown } | { readonly kind: "threw"; readonly error: unknown };
+type Ending =
+  | { readonly kind: "returned"; readonly output: unknown }
+  | { readonly kind: "threw"; readonly error: unknown };
 
 const ABANDONED = Symbol("abandoned");
 const MAX_PROGRESS_MESSAGE = 1_000;
@@ -94,7 +96,9 @@ function parseInput(definition: TaskDefinition, value: unknown): unknown {
   if (checked.success) return checked.data;
   const absent = value === null ? definition.input.safeParse(undefined) : checked;
   if (absent.success) return absent.data;
-  const issues = checked.error.issues.map((issue) => `${["input", ...issue.path.map(String)].join(".")}: ${issue.message}`);
+  const issues = checked.error.issues.map(
+    (issue) => `${["input", ...issue.path.map(String)].join(".")}: ${issue.message}`,
+  );
   throw new TaskiqError(
     "input_invalid",
     `${issues.join("; ")}. The schema of ${definition.name} has changed since the task was accepted: deploy one that takes both.`,
@@ -192,7 +196,8 @@ function contextOf(attempt: Attempt, log: Log): Context {
       if (Number.isNaN(fraction)) return;
       attempt.progress = Math.min(1, Math.max(0, fraction));
       // Text columns cannot hold U+0000.
-      if (message !== undefined) attempt.progressMessage = message.slice(0, MAX_PROGRESS_MESSAGE).replaceAll("\0", "\\0");
+      if (message !== undefined)
+        attempt.progressMessage = message.slice(0, MAX_PROGRESS_MESSAGE).replaceAll("\0", "\\0");
     },
   };
 }

@@ -25,7 +25,7 @@ held as materialized (
 ended as (
   update taskiq.task t
      set state = held.next_state,
-         failures = t.failures + 1,
+         failures = t.failures + case when held.next_state = 'cancelled' then 0 else 1 end,
          error = o.error,
          lease_until = null,
          not_before = case when held.next_state = 'queued' then now() + o.retry_after_ms * interval '1 millisecond' else t.not_before end,

@@ -13,9 +13,9 @@ import type { TaskDefinition } from "../define/task.ts";
 import { TaskiqError } from "../errors.ts";
 import { encodeJson } from "../payload/json.ts";
 import type { PayloadStore } from "../payload/payload.ts";
+import { isBusyError, isValueError } from "../postgres/failure.ts";
 import { type Database, isConnectionError, isSerializationError } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
-import { isValueError } from "../postgres/failure.ts";
 import type { Announcer, Doorbell } from "./announce.ts";
 import { createBatcher } from "./batch.ts";
 
@@ -175,7 +175,13 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
       bytes += text?.length ?? 0;
       tasks.push(await prepare(request, definition, nthId(owner, index), tenant, text));
     }
-    const answer = await batcher.add({ tenant, tasks, key, requestHash, bytes: Math.min(bytes, MAX_BYTES_A_STATEMENT) });
+    const answer = await batcher.add({
+      tenant,
+      tasks,
+      key,
+      requestHash,
+      bytes: Math.min(bytes, MAX_BYTES_A_STATEMENT),
+    });
     if (answer instanceof TaskiqError) throw answer;
     for (const task of tasks) await middlewares.call("postSend", task.sending);
     return answer;
@@ -236,7 +242,7 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     try {
       return await writeTogether(submissions);
     } catch (error) {
-      if (isConnectionError(error)) return submissions.map(() => unavailable(error));
+      if (isConnectionError(error) || isBusyError(error)) return submissions.map(() => unavailable(error));
       if (!isValueError(error)) throw error;
       if (submissions.length > 1) return (await Promise.all(submissions.map((one) => write([one])))).flat();
       return [

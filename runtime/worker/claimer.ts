@@ -4,9 +4,12 @@
  */
 
 import { createBatcher } from "../flow/batch.ts";
-import { claim, type ClaimOptions, type Verdict } from "../flow/claim.ts";
+import { type ClaimOptions, claim, type Verdict } from "../flow/claim.ts";
+import type { AttemptRef } from "../flow/complete.ts";
+import { release } from "../flow/release.ts";
 import { isBusyError } from "../postgres/failure.ts";
 import { isConnectionError, isSerializationError, type Queryable } from "../postgres/pool.ts";
+import { loadSql } from "../postgres/sql.ts";
 import type { Breaker } from "./breaker.ts";
 
 export type Claimer = {
@@ -20,10 +23,14 @@ type Verdicts = Map<string, Verdict> | null;
 const MAX_POLLS = 5;
 const TRIES = 3;
 
+const READ_OWN = loadSql(import.meta.url, "./read-own.sql");
+
 export function createClaimer(parts: {
   readonly database: Queryable;
   readonly breaker: Breaker;
   readonly options: ClaimOptions;
+  /** Whether an attempt of this task runs here. */
+  readonly holds: (taskId: string) => boolean;
 }): Claimer {
   const batcher = createBatcher<readonly string[], Verdicts>({
     maxItems: MAX_POLLS,
@@ -40,8 +47,24 @@ export function createClaimer(parts: {
         if (isSerializationError(error) && tries < TRIES) continue;
         if (!isConnectionError(error) && !isBusyError(error)) throw error;
         parts.breaker.trip(error);
+        void giveBackUnseen(ids);
         return null;
       }
+    }
+  }
+
+  /**
+   * The claim may have been committed and its answer lost: those attempts are ours, and nobody runs them. Given back when the
+   * database answers, they cost nothing; left alone, each would cost its task a lost lease.
+   */
+  async function giveBackUnseen(ids: readonly string[]): Promise<void> {
+    try {
+      await parts.breaker.closed();
+      const own = await parts.database.query<AttemptRef>(READ_OWN, [ids, parts.options.worker]);
+      const unseen = own.filter((attempt) => !parts.holds(attempt.id));
+      if (unseen.length > 0) await release(parts.database, unseen);
+    } catch {
+      // Away again: the leases run out and the reaper finds the tasks.
     }
   }
 

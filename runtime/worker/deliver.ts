@@ -5,9 +5,9 @@
  * turns out to be has one line in `settle`; none of them waits for a handler.
  */
 
-import type { ClaimedTask, Verdict } from "../flow/claim.ts";
-import type { ErrorCode } from "../errors.ts";
 import type { Clock } from "../clock.ts";
+import type { ErrorCode } from "../errors.ts";
+import type { ClaimedTask, Verdict } from "../flow/claim.ts";
 import type { Log } from "../log.ts";
 import type { Delivery, Queue } from "../queue/queue.ts";
 import { type Decoded, decodeMessage } from "../wire/message.ts";
@@ -41,7 +41,9 @@ const AWAY_MS = 30_000;
 export async function deliver(messages: readonly Delivery[], stopping: boolean, parts: DeliverParts): Promise<void> {
   const { queue, slots, clock, log } = parts;
   if (stopping) {
-    await queue.changeVisibility(messages.map((message) => ({ receiptHandle: message.receiptHandle, visibilityMs: 0 })));
+    await queue.changeVisibility(
+      messages.map((message) => ({ receiptHandle: message.receiptHandle, visibilityMs: 0 })),
+    );
     return;
   }
   const deadlineMs = clock.nowMs() + SURPLUS_WAIT_MS;
@@ -69,7 +71,10 @@ async function roomBefore(deadlineMs: number, { slots, clock }: DeliverParts): P
   const overdue = () => late.signal.aborted;
   await Promise.race([
     slots.available(overdue),
-    clock.after(leftMs, late.signal).then(() => late.abort(), () => {}),
+    clock.after(leftMs, late.signal).then(
+      () => late.abort(),
+      () => {},
+    ),
   ]);
   const room = slots.free > 0;
   late.abort();
@@ -102,7 +107,11 @@ async function claimBatch(messages: readonly Delivery[], parts: DeliverParts): P
   }
 }
 
-async function settle(read: readonly Read[], verdicts: ReadonlyMap<string, Verdict>, parts: DeliverParts): Promise<void> {
+async function settle(
+  read: readonly Read[],
+  verdicts: ReadonlyMap<string, Verdict>,
+  parts: DeliverParts,
+): Promise<void> {
   const { queue, log } = parts;
   const over: string[] = [];
   const later: { receiptHandle: string; visibilityMs: number }[] = [];

@@ -18,7 +18,10 @@ export function loggingMiddleware(log: Log, everyTask: boolean): Middleware {
       log[line.level](line.event, {
         ...idOf(task),
         runMs: Math.round(result.durationMs),
-        ...(result.error !== null && { code: result.error.code, error: `${result.error.type}: ${result.error.message}` }),
+        ...(result.error !== null && {
+          code: result.error.code,
+          error: `${result.error.type}: ${result.error.message}`,
+        }),
         ...(line.event === "task.refused" && { outcome: result.kind }),
       });
     },

@@ -3,9 +3,9 @@
  * write is fenced; an outcome that was recorded but whose answer was lost is recognised by reading the row.
  */
 
+import type { Clock } from "../clock.ts";
 import type { CommitClient, Context } from "../define/context.ts";
 import type { TaskDefinition } from "../define/task.ts";
-import type { Clock } from "../clock.ts";
 import { TaskiqError } from "../errors.ts";
 import type { Attempt } from "../flow/attempt.ts";
 import { type Batcher, createBatcher } from "../flow/batch.ts";
@@ -52,7 +52,8 @@ const BUSY_PAUSE_MS = 500;
 const NOT_STORABLE = "not_storable";
 
 /** Control of the transaction is ours; savepoints are the handler's. */
-const TRANSACTION_CONTROL = /^\s*(?:begin|start\s+transaction|commit|end|abort|rollback(?!\s+to\b)|prepare\s+transaction)\b/i;
+const TRANSACTION_CONTROL =
+  /^\s*(?:begin|start\s+transaction|commit|end|abort|rollback(?!\s+to\b)|prepare\s+transaction)\b/i;
 
 export function createRecorder(parts: RecorderParts): Recorder {
   const { database, payloads } = parts;
@@ -109,7 +110,8 @@ export function createRecorder(parts: RecorderParts): Recorder {
     const rows = new Map((await readAttempts(database, refused)).map((row) => [row.id, row.state]));
     return items.map((item, index) => {
       const state = rows.get(item.id);
-      if (recorded[index] !== "refused" || state === undefined || state === "running") return recorded[index] ?? "refused";
+      if (recorded[index] !== "refused" || state === undefined || state === "running")
+        return recorded[index] ?? "refused";
       return state as Recorded; // A row whose newest attempt is ours and has ended is in one of these states.
     });
   }
@@ -138,7 +140,9 @@ export function createRecorder(parts: RecorderParts): Recorder {
         return ended(await releases.add({ id, attempt: fence }));
       case "cancelled":
         // The flag is in the row, and fail.sql ends such a row cancelled.
-        return ended(await failures.add({ id, attempt: fence, error: outcome.error, retryAfterMs: null, deadLetter: false }));
+        return ended(
+          await failures.add({ id, attempt: fence, error: outcome.error, retryAfterMs: null, deadLetter: false }),
+        );
       case "failed":
         return ended(await failures.add(failureOf(attempt, outcome)));
       case "succeeded": {
@@ -179,15 +183,13 @@ export function createRecorder(parts: RecorderParts): Recorder {
   }
 
   async function stored(id: string, text: string | null): Promise<Pick<Success, "resultText" | "resultRef">> {
-    if (text === null || Buffer.byteLength(text) <= parts.inlinePayloadBytes) return { resultText: text, resultRef: null };
+    if (text === null || Buffer.byteLength(text) <= parts.inlinePayloadBytes)
+      return { resultText: text, resultRef: null };
     return { resultText: null, resultRef: await payloads.put(id, text) };
   }
 
   /** Bounded by `commitTimeoutMs`: afterwards the transaction is rolled back and its client refuses every statement. */
-  async function commitWithin(
-    success: Success,
-    commit: (tx: CommitClient) => void | Promise<void>,
-  ): Promise<boolean> {
+  async function commitWithin(success: Success, commit: (tx: CommitClient) => void | Promise<void>): Promise<boolean> {
     const limitMs = parts.commitTimeoutMs;
     return await completeWithEffects(parts.commitDatabase, success, async (tx) => {
       const client = commitClient(tx);
@@ -218,7 +220,10 @@ function commitClient(tx: Transaction): { facade: CommitClient; close(): void } 
     facade: {
       async query<Row extends Record<string, unknown>>(text: string, values: readonly unknown[] = []) {
         if (!open) {
-          throw new TaskiqError("commit_timeout", "commit(tx): the transaction is over; nothing more can be written in it.");
+          throw new TaskiqError(
+            "commit_timeout",
+            "commit(tx): the transaction is over; nothing more can be written in it.",
+          );
         }
         if (TRANSACTION_CONTROL.test(text)) {
           throw new TaskiqError(

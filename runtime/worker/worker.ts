@@ -18,8 +18,8 @@ import { type Execution, execute, type Outcome } from "../flow/execute.ts";
 import type { Log } from "../log.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
-import type { QueueSet } from "../queue/queue-set.ts";
 import { followProgress, type Liveness } from "../probe.ts";
+import type { QueueSet } from "../queue/queue-set.ts";
 import { createBreaker } from "./breaker.ts";
 import { createClaimer } from "./claimer.ts";
 import { deliver } from "./deliver.ts";
@@ -153,6 +153,7 @@ export function createWorker(parts: WorkerParts): Worker {
           knownTasks,
           unknownTaskAfterMs: settings.unknownTaskAfterMs,
         },
+        holds: (taskId) => attempts.has(taskId),
       }),
       slots,
       log,

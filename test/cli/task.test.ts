@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Deployment, startDeployment } from "./deployment.ts";
+import { type Deployment, startDeployment } from "../client/deployment.ts";
 import { type CliOptions, runCli, startCli } from "./run-cli.ts";
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -54,15 +54,19 @@ describe("task run", () => {
     expect(code).toBe(0);
   });
 
-  test("takes input from a pipe and from a file, digit by digit", async () => {
-    const text = '{"n":18446744073709551616,"x":1.0}';
+  test("takes input from a pipe and from a file", async () => {
     const file = join(folder, "input.json");
-    writeFileSync(file, text);
-    const args = ["--wait", "--json"];
-    const piped = await run(["test.refuse", "-", ...args], { stdin: '{"reason":"from a pipe"}' });
-    expect(JSON.parse(piped.stdout)).toMatchObject({ input: { reason: "from a pipe" } });
-    const fromFile = await run(["test.echo", `@${file}`, ...args]);
-    expect(fromFile.stdout).toMatch(/"input":\s*\{"n":18446744073709551616,"x":1\.0\}/);
+    writeFileSync(file, '{"n": 1}\n');
+    expect((await run(["test.echo", "-", "--wait"], { stdin: '["a"]' })).stdout).toBe('["a"]\n');
+    expect((await run(["test.echo", `@${file}`, "--wait"])).stdout).toBe('{"n":1}\n');
+  });
+
+  test("does not round a number on its way to the API, which refuses it with its path", async () => {
+    const { code, stderr } = await run(["test.echo", '{"n": 18446744073709551616}']);
+    expect(stderr).toBe(
+      "taskiq-aws: input.n: expected a number that a double holds exactly, got 18446744073709551616. Send it as a string.\n",
+    );
+    expect(code).toBe(2);
   });
 
   test("a task that failed is 1, with its error", async () => {
@@ -154,7 +158,7 @@ describe("task show", () => {
     const id = String(JSON.parse(stdout).task_id);
     const shown = await show([id]);
     expect(shown.stdout).toMatch(/^ {2}error {6}.*TerminalError: no$/m);
-    expect(shown.stdout).toMatch(/^ {4}at .*tasks\.ts/m);
+    expect(shown.stdout).toMatch(/^ {4}at .*deployment-tasks\.ts/m);
     expect(shown.code).toBe(0);
     expect((await show([id, "--wait"])).code).toBe(1);
   });
@@ -169,7 +173,7 @@ describe("task show", () => {
 
 describe("doctor", () => {
   test("finds nothing wrong with a deployment that works", async () => {
-    const { code, stdout } = await runCli(["doctor"], { env: { ...deployment.env, TASKIQ_URL: deployment.url } });
+    const { code, stdout } = await runCli(["doctor", "--url", deployment.url], { env: deployment.env });
     expect(stdout).toContain(`${deployment.url} is ready; database ok, 1 worker alive.`);
     expect(stdout).toContain("Everything is as it should be.");
     expect(code).toBe(0);

@@ -13,7 +13,7 @@ export type Deployment = {
 };
 
 const ENTRY = fileURLToPath(new URL("../../runtime/main.ts", import.meta.url));
-const TASKS = fileURLToPath(new URL("./tasks.ts", import.meta.url));
+const TASKS = fileURLToPath(new URL("./deployment-tasks.ts", import.meta.url));
 
 /** Progress arrives ten times as often as usual. */
 export async function startDeployment(): Promise<Deployment> {

@@ -1,0 +1,286 @@
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { fail } from "../../runtime/flow/fail.ts";
+import { reap } from "../../runtime/flow/reap.ts";
+import { release } from "../../runtime/flow/release.ts";
+import { TASK_STATES, TRANSITIONS, type TaskState } from "../../runtime/model/task.ts";
+import { type Database, openDatabase } from "../../runtime/postgres/pool.ts";
+import { loadSql } from "../../runtime/postgres/sql.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import {
+  ask,
+  clearTasks,
+  createOutboxRow,
+  createTask,
+  createTasks,
+  readOutbox,
+  readTask,
+  SAMPLE_ERROR,
+  type TaskColumns,
+} from "../support/tasks.ts";
+import { forgetMoves, movesSeen, violations, watchTasks } from "./audit.ts";
+
+const FLOW = new URL("../../runtime/flow/", import.meta.url);
+const DAY_MS = 86_400_000;
+const ATTEMPT = 3;
+
+/** Moves of TRANSITIONS whose statements belong to jobs, cancelling and redriving, which are not there yet. */
+const LATER = [
+  "blocked -> queued",
+  "blocked -> skipped",
+  "blocked -> cancelled",
+  "queued -> cancelled",
+  "failed -> queued",
+  "cancelled -> queued",
+];
+
+/** How every statement of flow/ is called for a set of tasks: the parameters differ, the rows are the same. */
+const CALLS: Record<string, (ids: readonly string[]) => readonly (readonly unknown[])[]> = {
+  claim: (ids) => [
+    [ids, "worker-2", 30_000, ["demo"], 3_600_000, 30_000],
+    [ids, "worker-2", 30_000, [], 3_600_000, 30_000],
+    [ids, "worker-2", 30_000, [], 0, 30_000],
+  ],
+  complete: (ids) => fences(ids).map((fence) => [ids, fence, ids.map(() => '"new"'), ids.map(() => null)]),
+  extend: (ids) => fences(ids).map((fence) => [ids, fence, 30_000, ids.map(() => 0.5), ids.map(() => "half")]),
+  fail: (ids) =>
+    fences(ids).flatMap((fence) =>
+      [null, 0, 60_000].map((retryAfterMs) => [
+        ids,
+        fence,
+        ids.map(() => JSON.stringify(SAMPLE_ERROR)),
+        ids.map(() => retryAfterMs),
+        ids.map(() => true),
+      ]),
+    ),
+  "lease-outbox": () => [[1_000, 30_000]],
+  "lock-attempt": (ids) => ids.map((id) => [id, ATTEMPT]),
+  prune: () => [[DAY_MS, 1_000]],
+  "prune-idempotency": () => [[1_000]],
+  "prune-workers": () => [[]],
+  "read-attempts": (ids) => fences(ids).map((fence) => [ids, fence]),
+  "read-idempotency": () => [[["default"], ["key"]]],
+  "read-recorded": (ids) => [[ids]],
+  reap: () => [[1_000]],
+  release: (ids) => fences(ids).map((fence) => [ids, fence]),
+  "ring-again": () => [["default", 60_000, 1_000]],
+  "settle-outbox": () => [[Array.from({ length: 1_000 }, (_, index) => index + 1)]],
+  submit: (ids) => [submitAgain(ids)],
+};
+
+/** The attempt of the rows, the one before and the one after. */
+function fences(ids: readonly string[]): number[][] {
+  return [ATTEMPT, ATTEMPT - 1, ATTEMPT + 1].map((attempt) => ids.map(() => attempt));
+}
+
+/** A submission with the ids of rows that exist, as after a lost answer. */
+function submitAgain(ids: readonly string[]): unknown[] {
+  const all = (value: unknown) => ids.map(() => value);
+  const policy = [all(1), all(1), all(1), all(1), all(1), all(1), all("inline"), all("requeue")];
+  const identity = [ids, all(null), all("demo"), all("default"), all("default"), all(0), all(0), all(null)];
+  return [...identity, all(null), all(null), all(null), all(null), all(null), ...policy, ids, all(null), all(null), 1_000, 5_000];
+}
+
+/** Every kind of row there can be in a state, as far as a statement may tell them apart. */
+function variants(state: TaskState): TaskColumns[] {
+  const base: TaskColumns = { state, attempt: ATTEMPT };
+  const common: TaskColumns[] = [base, { ...base, replyKey: "results/1" }, { ...base, name: "unknown" }];
+  switch (state) {
+    case "blocked":
+      return [...common, { ...base, cancelRequested: true }, { ...base, dueInMs: -DAY_MS, announcedMsAgo: DAY_MS }];
+    case "queued":
+      return [
+        ...common,
+        { ...base, dueInMs: 60_000 },
+        { ...base, dueInMs: -DAY_MS, announcedMsAgo: DAY_MS },
+        { ...base, name: "unknown", dueInMs: -DAY_MS },
+      ];
+    case "running": {
+      const expired = { ...base, leaseInMs: -1_000 };
+      return [
+        ...common,
+        expired,
+        { ...base, cancelRequested: true },
+        { ...expired, cancelRequested: true },
+        { ...expired, onLost: "fail" },
+        { ...expired, losses: 5 },
+        { ...expired, replyKey: "results/1" },
+      ];
+    }
+    default:
+      return [
+        ...common,
+        { ...base, finishedMsAgo: 2 * DAY_MS },
+        { ...base, dueInMs: -DAY_MS, announcedMsAgo: DAY_MS },
+        { ...base, cancelRequested: true },
+      ];
+  }
+}
+
+let testDatabase: TestDatabase;
+let database: Database;
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  database = openDatabase({ connectionString: testDatabase.url, max: 4, applicationName: "transitions test" });
+  await watchTasks(database);
+});
+
+beforeEach(async () => {
+  await clearTasks(database);
+  await forgetMoves(database);
+});
+
+afterAll(async () => {
+  await database.close();
+  await testDatabase.drop();
+});
+
+describe("every pair of state and statement", () => {
+  const names = readdirSync(fileURLToPath(FLOW)).flatMap((file) => (file.endsWith(".sql") ? [file.slice(0, -4)] : []));
+
+  test("is driven: no statement of flow/ is left out", () => {
+    expect(Object.keys(CALLS).sort()).toEqual([...names].sort());
+  });
+
+  test("makes the moves of TRANSITIONS, all of them and no others, and replaces no outcome", async () => {
+    for (const name of names) {
+      const statement = loadSql(FLOW.href, `./${name}.sql`);
+      const count = CALLS[name]?.(["00000000-0000-0000-0000-000000000000"]).length ?? 0;
+      for (let call = 0; call < count; call++) {
+        const ids = await createTasks(database, TASK_STATES.flatMap(variants));
+        for (const id of ids) await createOutboxRow(database, { taskId: id, sendInMs: call % 2 === 0 ? 0 : 60_000 });
+        // Rows with a message to send are not pruned.
+        if (name === "prune") await ask(database, "delete from taskiq.outbox");
+        const params = CALLS[name]?.(ids)[call];
+        if (params !== undefined) await database.query(statement, params);
+        expect(await violations(database)).toEqual([]);
+        await clearOf(ids);
+      }
+    }
+    const legal = TASK_STATES.flatMap((from) => TRANSITIONS[from].map((to) => `${from} -> ${to}`));
+    const seen = (await movesSeen(database)).filter((move) => !move.endsWith("gone"));
+    expect(seen).toEqual(legal.filter((move) => !LATER.includes(move)).sort());
+  });
+
+  test("that deletes rows deletes only terminal ones", async () => {
+    await createTasks(database, TASK_STATES.flatMap(variants));
+    await database.query(loadSql(FLOW.href, "./prune.sql"), [DAY_MS, 1_000]);
+    expect(await movesSeen(database)).toEqual(["cancelled -> gone", "failed -> gone", "skipped -> gone", "succeeded -> gone"]);
+  });
+});
+
+/** Removes the rows without their deletion being taken for a move. */
+async function clearOf(ids: readonly string[]): Promise<void> {
+  await ask(database, "alter table taskiq.task disable trigger record_move");
+  await ask(database, "delete from taskiq.task where id = any($1::uuid[])", [ids]);
+  await ask(database, "alter table taskiq.task enable trigger record_move");
+  await ask(database, "delete from taskiq.outbox; delete from taskiq.attempt");
+}
+
+describe("a running task whose cancel flag is set never goes back to queued:", () => {
+  const flagged: TaskColumns = { state: "running", cancelRequested: true };
+
+  test("not by a failure to be tried again", async () => {
+    const id = await createTask(database, flagged);
+    await fail(database, [{ id, attempt: 1, error: SAMPLE_ERROR, retryAfterMs: 0, deadLetter: true }]);
+    expect(await readTask(database, id)).toMatchObject({ state: "cancelled", cancel_requested: true });
+    expect(await readOutbox(database)).toEqual([]);
+  });
+
+  test("not by a release", async () => {
+    const id = await createTask(database, flagged);
+    await release(database, [{ id, attempt: 1 }]);
+    expect(await readTask(database, id)).toMatchObject({ state: "cancelled", cancel_requested: true });
+    expect(await readOutbox(database)).toEqual([]);
+  });
+
+  test("not by the reaper", async () => {
+    const id = await createTask(database, { ...flagged, leaseInMs: -1 });
+    await reap(database, 10);
+    expect(await readTask(database, id)).toMatchObject({ state: "cancelled", cancel_requested: true });
+    expect(await readOutbox(database)).toEqual([]);
+  });
+});
+
+describe("the database itself refuses", () => {
+  const REFUSED: Record<string, readonly TaskColumns[]> = {
+    running_has_lease: [
+      { state: "running", leaseInMs: null },
+      { state: "running", worker: null },
+      { state: "queued", worker: "worker-1", leaseInMs: 1_000 },
+      { state: "succeeded", leaseInMs: 1_000 },
+    ],
+    finished_at_only_when_finished: [
+      { state: "succeeded", finishedMsAgo: null },
+      { state: "skipped", finishedMsAgo: null },
+      { state: "queued", finishedMsAgo: 0 },
+      { state: "running", finishedMsAgo: 0 },
+    ],
+    blocked_waits_for_parents: [
+      { state: "blocked", pendingParents: 0 },
+      { state: "blocked", pendingParents: -1 },
+    ],
+    runnable_waits_for_no_parent: [
+      { state: "queued", pendingParents: 1 },
+      { state: "running", pendingParents: 1 },
+    ],
+    cancel_flag_never_queued: [{ state: "queued", cancelRequested: true }],
+    queued_is_announced: [{ state: "queued", announcedMsAgo: null }],
+    result_only_when_succeeded: [
+      { state: "failed", result: "1" },
+      { state: "running", result: "1" },
+      { state: "queued", resultRef: "v1/x" },
+      { state: "cancelled", result: "null" },
+    ],
+    failed_has_error: [{ state: "failed", error: null }],
+    input_inline_or_stored: [{ input: "1", inputRef: "v1/x" }],
+    result_inline_or_stored: [{ state: "succeeded", result: "1", resultRef: "v1/x" }],
+    counters_never_negative: [{ attempt: -1 }, { failures: -1 }, { losses: -1 }],
+    step_belongs_to_run: [{ stepKey: "extract" }, { runId: "0190a5b6-0000-7000-8000-000000000000" }],
+    priority_in_range: [{ priority: 101 }, { priority: -101 }],
+    isolation_known: [{ isolation: "thread" }],
+    on_lost_known: [{ onLost: "ignore" }],
+  };
+
+  test("by rules that are all tried here", async () => {
+    const rows = await ask<{ conname: string }>(
+      database,
+      "select conname from pg_constraint where conrelid = 'taskiq.task'::regclass and contype = 'c' order by conname",
+    );
+    expect(rows.map((row) => row.conname)).toEqual(Object.keys(REFUSED).sort());
+  });
+
+  const rows = Object.entries(REFUSED).flatMap(([rule, all]) => all.map((columns) => ({ rule, columns })));
+  test.each(rows)("$columns because of $rule", async ({ rule, columns }) => {
+    await expect(createTask(database, columns)).rejects.toMatchObject({ code: "23514", constraint: rule });
+  });
+
+  test("two messages of one kind for one task", async () => {
+    const taskId = await createTask(database);
+    await createOutboxRow(database, { taskId });
+    await expect(createOutboxRow(database, { taskId })).rejects.toMatchObject({ constraint: "one_message_per_task_and_kind" });
+  });
+
+  test("an attempt that ended in a way nobody knows", async () => {
+    const insert = ask(database, "insert into taskiq.attempt (task_id, attempt, outcome) values (gen_random_uuid(), 1, 'lucky')");
+    await expect(insert).rejects.toMatchObject({ constraint: "outcome_known" });
+  });
+});
+
+test("rank is the due time less a minute for each level of priority, in every time zone", async () => {
+  const ids = await createTasks(database, [{ priority: 0 }, { priority: 2 }, { priority: -3 }]);
+  for (const zone of ["UTC", "Asia/Kathmandu", "America/New_York"]) {
+    const rows = await database.transaction(async (tx) => {
+      await tx.raw.query(`set local time zone '${zone}'`);
+      await tx.raw.query("update taskiq.task set not_before = timestamptz '2026-03-08 06:59:30+00'");
+      const { rows: ranks } = await tx.raw.query(
+        "select (extract(epoch from not_before - rank))::int as seconds from taskiq.task where id = any($1) order by priority",
+        [ids],
+      );
+      return ranks;
+    });
+    expect(rows).toEqual([{ seconds: -180 }, { seconds: 0 }, { seconds: 120 }]);
+  }
+});
