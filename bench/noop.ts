@@ -46,6 +46,7 @@ type Drain = {
   statements: number;
   postgresMs: number;
   emulatorMs: number;
+  submitterMs: number;
 };
 
 const stack = await startLocalStack({ keep: false, env: {} });
@@ -131,12 +132,14 @@ async function ready(child: ChildProcess): Promise<void> {
 
 async function ask(child: ChildProcess, message: object): Promise<Drain> {
   const [postgresMs, emulatorMs] = [cpuOf("Postgres"), cpuOf("SQS and S3")];
+  const own = process.cpuUsage();
   child.send(message);
   const [answer] = await once(child, "message");
   return {
     ...(answer as Drain), // The children answer with one shape.
     postgresMs: cpuOf("Postgres") - postgresMs,
     emulatorMs: cpuOf("SQS and S3") - emulatorMs,
+    submitterMs: (process.cpuUsage(own).user + process.cpuUsage(own).system) / 1_000,
   };
 }
 
@@ -253,10 +256,11 @@ function report(results: { bare1: Drain; bare4: Drain; drained: Drain; whole: Dr
   line(`ratio to four bare SDK loops: ${ratio("drained", "bare4")}`);
   line(`ratio with submitting, to the bare loop that only receives: ${ratio("whole", "bare1")}`);
   line(`ratio with submitting, to a bare loop with its sender: ${ratio("whole", "bareWhole")}`);
-  const share = (name: keyof (typeof results)[number], what: "postgresMs" | "emulatorMs") =>
+  const share = (name: keyof (typeof results)[number], what: "postgresMs" | "emulatorMs" | "submitterMs") =>
     median(pick(name).map((drain) => (drain[what] / TASKS) * 1_000)).toFixed(0);
   line(
-    `CPU a task besides the worker's: Postgres ${share("drained", "postgresMs")} µs, emulator ${share("drained", "emulatorMs")} µs (bare loop: ${share("bare1", "emulatorMs")} µs)`,
+    `CPU a task besides the worker's: Postgres ${share("drained", "postgresMs")} µs, emulator ${share("drained", "emulatorMs")} µs (bare loop: ${share("bare1", "emulatorMs")} µs); ` +
+      `with submitting: Postgres ${share("whole", "postgresMs")} µs, emulator ${share("whole", "emulatorMs")} µs, submitter ${share("whole", "submitterMs")} µs`,
   );
   line(`SQS requests per task: ${perTask("whole", "requests")}`);
   line(`SQL statements per task: ${perTask("whole", "statements")}`);

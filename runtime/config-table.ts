@@ -122,6 +122,16 @@ const LOG = {
   }),
 };
 
+const CLIENT = {
+  TASKIQ_URL: optionalText({
+    meaning: "Where the command line finds the API, unless --url says so. No other process reads it.",
+    expected: "an http or https URL",
+    hint: "Leave it empty for http://127.0.0.1:8080, where the demo listens.",
+    example: "https://tasks.example.com",
+    pattern: (value) => URL.canParse(value) && /^https?:/.test(value),
+  }),
+};
+
 const AWS = {
   AWS_REGION: text({
     meaning: "The region of the queues and the bucket.",
@@ -381,17 +391,15 @@ export const SECTIONS: readonly { readonly title: string; readonly variables: Re
   { title: "Workers", variables: WORKER },
   { title: "Executor loops", variables: EXECUTOR },
   { title: "Logs", variables: LOG },
+  { title: "The command line", variables: CLIENT },
 ];
 
 /** What a migration needs to know. */
-export const MIGRATE_VARIABLES = { ...PROCESS, ...DATABASE, ...LOG };
+export const MIGRATE_VARIABLES = { ...PROCESS, ...DATABASE, ...LOG, ...CLIENT };
 /** What every other role needs to know. */
 export const VARIABLES = { ...MIGRATE_VARIABLES, ...AWS, ...PAYLOAD, ...HTTP, ...SUBMIT, ...WORKER, ...EXECUTOR };
 
-export type VariableName = keyof typeof VARIABLES;
-
-/** What a container's environment may say to this product. */
-export type Environment = { readonly [Name in VariableName]?: string };
+type VariableName = keyof typeof VARIABLES;
 
 /** What reading a table gives. */
 export type Values<Table> = { [Name in keyof Table]: Table[Name] extends Variable<infer T> ? T : never };

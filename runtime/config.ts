@@ -19,7 +19,7 @@ import type { Variable } from "./config-variable.ts";
 import { TaskiqError } from "./errors.ts";
 import type { LogFormat, LogLevel } from "./log.ts";
 
-export type { Environment, QueueConfig, ServiceRole, VariableName } from "./config-table.ts";
+export type { QueueConfig, ServiceRole } from "./config-table.ts";
 
 /** What the process was started as decides what it needs to know: migrating needs a database and nothing of AWS. */
 export type Config = ServiceConfig | MigrateConfig;
@@ -103,6 +103,11 @@ export type LogConfig = {
   /** A line when an attempt starts and one when it succeeds. */
   readonly tasks: boolean;
 };
+
+/** The environment as it is, for processes that this one starts. */
+export function environmentOfProcess(): Readonly<Record<string, string | undefined>> {
+  return process.env;
+}
 
 /**
  * The configuration of this process, from its environment.

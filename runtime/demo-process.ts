@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
+import { environmentOfProcess } from "./config.ts";
 
 export type DemoProcess = {
   /** Resolves when it works. */
@@ -43,7 +44,7 @@ export type DemoProcessOptions = {
 export function startDemoProcess({ name, env, quiet, onExit }: DemoProcessOptions): DemoProcess {
   // A process group of its own: Ctrl-C reaches the demo only, which stops its processes in order.
   const child = spawn(process.execPath, [ENTRY], {
-    env: { ...process.env, ...env },
+    env: { ...environmentOfProcess(), ...env },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });

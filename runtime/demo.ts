@@ -81,12 +81,13 @@ export async function demo(options: DemoOptions): Promise<number> {
   return 1;
 }
 
-/** Short polls and drains: Ctrl-C should not take twenty seconds. */
+/** Short polls and drains, so that Ctrl-C does not take twenty seconds; frequent beats, so that short tasks show progress. */
 const DEMO_SETTINGS = {
   TASKIQ_HTTP_HOST: "127.0.0.1",
   TASKIQ_PROBE_PORT: "0",
   TASKIQ_WORKER_SLOTS: String(SLOTS),
   TASKIQ_RECEIVE_WAIT_MS: "2000",
+  TASKIQ_EXTEND_INTERVAL_MS: "1000",
   TASKIQ_GRACE_MS: "1000",
   TASKIQ_DRAIN_WORK_MS: "1000",
   TASKIQ_DRAIN_BUDGET_MS: "10000",

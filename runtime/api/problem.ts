@@ -12,6 +12,7 @@ import { boundIssues, boundText, type Issue } from "./validation.ts";
 
 const RETRY_AFTER_SECONDS = 2;
 const MAX_DETAIL_CHARS = 2_000;
+const MAX_DROPPED_BYTES = 64 * 1_048_576;
 
 /** Fastify's own errors, in our words. */
 const FASTIFY_CODES: Readonly<Record<string, ErrorCode>> = {
@@ -51,6 +52,7 @@ export function sendProblem(
     });
   }
   if (status === 503) reply.header("retry-after", String(RETRY_AFTER_SECONDS));
+  if (known.code === "body_too_large" && isBearable(request)) reply.removeHeader("connection");
   const issues = status < 500 ? issuesIn(known.details) : [];
   return reply
     .code(status)
@@ -70,15 +72,15 @@ export function sendProblem(
 
 function classify(error: unknown, maxBodyBytes: number): TaskiqError {
   if (error instanceof TaskiqError) return error;
-  if (isConnectionError(error) || isBusyError(error) || isSerializationError(error)) {
-    return new TaskiqError("database_unavailable", "", { cause: error });
-  }
   const code = FASTIFY_CODES[String(property(error, "code"))];
   if (code !== undefined) return new TaskiqError(code, FASTIFY_DETAILS(maxBodyBytes)[code] ?? "", { cause: error });
   const status = property(error, "statusCode");
-  // Shorter or longer than its Content-Length says, or cut off.
+  // Shorter or longer than its Content-Length says, or cut off: ECONNRESET here is the caller's, not the database's.
   if (typeof status === "number" && status >= 400 && status < 500) {
     return new TaskiqError("not_json_body", "expected a whole body, it broke off. Send it again.", { cause: error });
+  }
+  if (isConnectionError(error) || isBusyError(error) || isSerializationError(error)) {
+    return new TaskiqError("database_unavailable", "", { cause: error });
   }
   return new TaskiqError("internal", "", { cause: error });
 }
@@ -88,6 +90,14 @@ const FASTIFY_DETAILS = (maxBodyBytes: number): Partial<Record<ErrorCode, string
   unsupported_media_type: "expected the header Content-Type: application/json.",
   route_not_found: "expected a path that /openapi.json names.",
 });
+
+/**
+ * Fastify closes the connection after this answer, and a caller that still sends would get a reset in place of it. A body
+ * that is not much too large is read to its end and dropped.
+ */
+function isBearable(request: FastifyRequest): boolean {
+  return Number(request.headers["content-length"] ?? 0) <= MAX_DROPPED_BYTES;
+}
 
 function detailOf(error: TaskiqError, status: number, requestId: string): string {
   const { title } = ERROR_CODES[error.code];

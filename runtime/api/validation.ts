@@ -16,10 +16,11 @@ export const validatorCompiler: FastifySchemaCompiler<z.ZodType> =
     return checked.success ? { value: checked.data } : { error: requestInvalid(issuesOf(checked.error)) };
   };
 
+/** The refusal, which names the first issues in words and up to 100 as data. */
 export function requestInvalid(issues: readonly Issue[]): TaskiqError {
   const bounded = boundIssues(issues);
   const told = bounded.slice(0, 3).map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));
-  const rest = issues.length > told.length ? [`and ${issues.length - told.length} more`] : [];
+  const rest = bounded.length > told.length ? ["and more"] : [];
   return new TaskiqError("request_invalid", [...told, ...rest].join("; "), { details: { issues: bounded } });
 }
 
@@ -35,10 +36,12 @@ export function boundText(text: string): string {
 }
 
 function issuesOf(error: z.ZodError): Issue[] {
-  return error.issues.flatMap((issue) => {
+  return error.issues.slice(0, MAX_ISSUES).flatMap((issue) => {
     // A field too many is an issue of that field, not of the object it stands in.
     if (issue.code === "unrecognized_keys") {
-      return issue.keys.map((key) => ({ path: joined([...issue.path, key]), message: "this field is not known here" }));
+      return issue.keys
+        .slice(0, MAX_ISSUES)
+        .map((key) => ({ path: joined([...issue.path, key]), message: "this field is not known here" }));
     }
     return [{ path: joined(issue.path), message: issue.message.replace(/^Invalid input: /, "") }];
   });

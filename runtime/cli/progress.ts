@@ -16,6 +16,7 @@ export type ProgressView = {
 const FRAMES = [..."⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"];
 const FRAME_MS = 100;
 const BAR_COLUMNS = 16;
+const BAR_NEEDS_COLUMNS = 60;
 const AWAY = "the API does not answer, trying again";
 
 /** Shows what `update` is told; the time that passes by itself. */
@@ -58,7 +59,8 @@ function liveView(paper: Paper, clock: Clock, elapsed: () => string): ProgressVi
   let frame = 0;
 
   function draw(): void {
-    const parts = describe(task, isAway, elapsed(), clock.wallMs(), bar);
+    const fraction = paper.columns < BAR_NEEDS_COLUMNS ? percent : bar;
+    const parts = describe(task, isAway, elapsed(), clock.wallMs(), fraction);
     // The last column stays free: some terminals go to the next line when it is written.
     const text = fitted(parts.join(" · "), paper.columns - 3);
     paper.redraw(`${paper.style("cyan", FRAMES[frame++ % FRAMES.length] ?? "")} ${text}`);

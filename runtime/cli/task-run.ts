@@ -38,7 +38,7 @@ export async function runTask(
   });
   if (wait !== true) {
     screen.out.line(json === true ? JSON.stringify({ task_id: taskId, state: "queued" }) : taskId);
-    if (screen.notes.isTerminal) screen.notes.line(`To follow it: taskiq-aws task show ${taskId} --wait`);
+    if (screen.notes.isTerminal) screen.notes.line(`To follow it:\n  taskiq-aws task show ${taskId} --wait`);
     return EXIT.ok;
   }
   screen.notes.line(`${screen.notes.style("bold", oneLine(task))} ${taskId}`);

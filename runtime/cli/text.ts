@@ -37,11 +37,11 @@ export function fitted(text: string, columns: number): string {
   return `${text.slice(0, end).trimEnd()}…`;
 }
 
-/** Lines of at most so many columns, broken at blanks; a longer word has a line of its own. */
+/** Lines of at most so many columns, broken at blanks, and inside of words that are longer than a line. */
 export function wrapped(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const word of text.split(" ")) {
+  for (const word of text.split(" ").flatMap((one) => pieces(one, columns))) {
     const longer = line === "" ? word : `${line} ${word}`;
     if (line === "" || widthOf(longer) <= columns) {
       line = longer;
@@ -63,6 +63,20 @@ export function duration(ms: number): string {
   if (minutes < 1_440) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   const hours = Math.round(ms / 3_600_000);
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+function pieces(word: string, columns: number): string[] {
+  if (widthOf(word) <= columns) return [word];
+  const cut: string[] = [];
+  let piece = "";
+  for (const { segment } of SEGMENTS.segment(word)) {
+    if (widthOf(piece) + widthOfSegment(segment) > columns) {
+      cut.push(piece);
+      piece = "";
+    }
+    piece += segment;
+  }
+  return [...cut, piece];
 }
 
 function widthOfSegment(segment: string): number {

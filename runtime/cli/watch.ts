@@ -18,7 +18,7 @@ export async function watchTask(
 ): Promise<Task> {
   const leaving = new AbortController();
   const interrupt = (): void =>
-    leaving.abort(new Interrupted(`The task goes on. To look again: taskiq-aws task show ${id} --wait`));
+    leaving.abort(new Interrupted(`The task goes on. To look again:\n  taskiq-aws task show ${id} --wait`));
   process.once("SIGINT", interrupt);
   const view = startProgressView(screen.notes, systemClock);
   try {

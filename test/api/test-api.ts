@@ -76,7 +76,12 @@ export type TestApiOptions = {
 export async function openTestApi({ databaseUrl, aws }: Place, options: TestApiOptions = {}): Promise<TestApi> {
   const lines: string[] = [];
   const log = openLog({ level: "info", format: "json", service: "api", write: (line) => lines.push(line) });
-  const limits = { maxBodyBytes: 1_048_576, maxPayloadBytes: 10_000_000, maxDelayMs: 31_536_000_000, ...options.limits };
+  const limits = {
+    maxBodyBytes: 1_048_576,
+    maxPayloadBytes: 10_000_000,
+    maxDelayMs: 31_536_000_000,
+    ...options.limits,
+  };
   const database = openDatabase({
     connectionString: options.databaseUrl ?? databaseUrl,
     max: 5,

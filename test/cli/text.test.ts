@@ -33,9 +33,10 @@ describe("a line", () => {
     expect(fitted("abcdef", Number.POSITIVE_INFINITY)).toBe("abcdef");
   });
 
-  test("is folded at blanks, and keeps its words whole", () => {
+  test("is folded at blanks, and inside of a word only where the word is longer than a line", () => {
     expect(wrapped("one two three", 7)).toEqual(["one two", "three"]);
-    expect(wrapped("a-very-long-word b", 5)).toEqual(["a-very-long-word", "b"]);
+    expect(wrapped("a-very-long-word b", 6)).toEqual(["a-very", "-long-", "word b"]);
+    expect(wrapped("日本語", 4)).toEqual(["日本", "語"]);
   });
 
   test("cannot move the cursor, colour the screen or turn around", () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createAnnouncer, type Announcer } from "../../runtime/flow/announce.ts";
+import { type Announcer, createAnnouncer } from "../../runtime/flow/announce.ts";
 import { openLog } from "../../runtime/log.ts";
 import { TASK_STATES } from "../../runtime/model/task.ts";
 import { openPayloadStore, type S3PayloadStore } from "../../runtime/payload/s3.ts";
@@ -12,7 +12,15 @@ import { decodeMessage } from "../../runtime/wire/message.ts";
 import { decodeResult } from "../../runtime/wire/result.ts";
 import { startTestAws, type TestAws } from "../support/aws.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { ask, clearTasks, createOutboxRow, createTask, createTasks, readOutbox, SAMPLE_ERROR } from "../support/tasks.ts";
+import {
+  ask,
+  clearTasks,
+  createOutboxRow,
+  createTask,
+  createTasks,
+  readOutbox,
+  SAMPLE_ERROR,
+} from "../support/tasks.ts";
 
 const LEASE_OUTBOX = loadSql(import.meta.url, "../../runtime/flow/lease-outbox.sql");
 const SETTLE_OUTBOX = loadSql(import.meta.url, "../../runtime/flow/settle-outbox.sql");
@@ -57,7 +65,10 @@ function announcer(changes: { database?: Database; queues?: SqsQueues } = {}): A
 
 /** Ids of the tasks whose doorbells a queue holds, sorted. */
 function rungOn(name = "taskiq-default"): string[] {
-  return aws.inspectQueue(name).ready.map(({ body }) => decodeMessage(body).id ?? body).sort();
+  return aws
+    .inspectQueue(name)
+    .ready.map(({ body }) => decodeMessage(body).id ?? body)
+    .sort();
 }
 
 async function emptyQueue(name: string): Promise<void> {
@@ -76,7 +87,10 @@ function queueCalled(name: string) {
 }
 
 /** A queued task with a doorbell that is due. */
-async function dueTask(columns = {}, sendInMs = 0): Promise<{ id: string; outboxId: number; name: string; queue: string }> {
+async function dueTask(
+  columns = {},
+  sendInMs = 0,
+): Promise<{ id: string; outboxId: number; name: string; queue: string }> {
   const task = { name: "demo", queue: "default", ...columns };
   const id = await createTask(database, task);
   return { id, outboxId: await createOutboxRow(database, { taskId: id, queue: task.queue, sendInMs }), ...task };
@@ -99,9 +113,21 @@ describe("ring", () => {
   });
 
   test("of more than one round sends all of them", async () => {
-    const ids = await createTasks(database, Array.from({ length: 450 }, () => ({})));
+    const ids = await createTasks(
+      database,
+      Array.from({ length: 450 }, () => ({})),
+    );
     const { ring, idle } = announcer();
-    ring(await Promise.all(ids.map(async (id) => ({ id, name: "demo", queue: "default", outboxId: await createOutboxRow(database, { taskId: id }) }))));
+    ring(
+      await Promise.all(
+        ids.map(async (id) => ({
+          id,
+          name: "demo",
+          queue: "default",
+          outboxId: await createOutboxRow(database, { taskId: id }),
+        })),
+      ),
+    );
     await idle();
     expect(rungOn()).toEqual([...ids].sort());
     expect(await readOutbox(database)).toEqual([]);
@@ -183,13 +209,16 @@ describe("announceDue", () => {
     expect((await readOutbox(database)).map((row) => row.task_id)).toEqual([third.id]);
   });
 
-  test.each(TASK_STATES.filter((state) => state !== "queued"))("forgets the doorbell of a %s task without ringing", async (state) => {
-    const id = await createTask(database, { state });
-    await createOutboxRow(database, { taskId: id });
-    expect(await announcer().announceDue(10)).toBe(1);
-    expect(rungOn()).toEqual([]);
-    expect(await readOutbox(database)).toEqual([]);
-  });
+  test.each(TASK_STATES.filter((state) => state !== "queued"))(
+    "forgets the doorbell of a %s task without ringing",
+    async (state) => {
+      const id = await createTask(database, { state });
+      await createOutboxRow(database, { taskId: id });
+      expect(await announcer().announceDue(10)).toBe(1);
+      expect(rungOn()).toEqual([]);
+      expect(await readOutbox(database)).toEqual([]);
+    },
+  );
 
   test.each(["doorbell", "result", "dead_letter"] as const)("forgets the %s of a task that is gone", async (kind) => {
     await createOutboxRow(database, { taskId: randomUUID(), kind });
@@ -210,7 +239,10 @@ describe("announceDue", () => {
   });
 
   test("several senders at once send each message once", async () => {
-    const ids = await createTasks(database, Array.from({ length: 200 }, () => ({})));
+    const ids = await createTasks(
+      database,
+      Array.from({ length: 200 }, () => ({})),
+    );
     for (const taskId of ids) await createOutboxRow(database, { taskId });
     const counts = await Promise.all(Array.from({ length: 8 }, () => announcer().announceDue(50)));
     const more = await announcer().announceDue(1_000);
@@ -262,7 +294,9 @@ describe("a dead letter", () => {
 
 test("a queue without a dead-letter queue holds up nothing else", async () => {
   const { endpoint, region, credentials } = aws;
-  const addresses: { name: string; url: string; deadLetterUrl: string | null }[] = JSON.parse(aws.env.TASKIQ_QUEUES ?? "");
+  const addresses: { name: string; url: string; deadLetterUrl: string | null }[] = JSON.parse(
+    aws.env.TASKIQ_QUEUES ?? "",
+  );
   const without = openQueues({
     endpoint,
     region,
@@ -292,7 +326,12 @@ describe("a result for another producer", () => {
 
   test("is the recorded value, character for character", async () => {
     const text = '{"n":18446744073709551616,"z":-0.0,"f":1.0,"u":"\\u0000\\ud800"}';
-    const written = await announceResult({ state: "succeeded", result: text, startedMsAgo: 1_500, labels: '{"a":"b"}' });
+    const written = await announceResult({
+      state: "succeeded",
+      result: text,
+      startedMsAgo: 1_500,
+      labels: '{"a":"b"}',
+    });
     const decoded = decodeResult(written);
     expect(decoded).toMatchObject({ kind: "value", text, labels: '{"a":"b"}' });
     if (decoded.kind === "value") expect(decoded.executionMs).toBeCloseTo(1_500, -2);
@@ -317,7 +356,12 @@ describe("a result for another producer", () => {
 
   test("whose payload is missing stays, and holds up nothing else", async () => {
     const missing = `v1/2026-01-01/${randomUUID()}/${"0".repeat(64)}`;
-    const id = await createTask(database, { state: "succeeded", result: null, resultRef: missing, replyKey: "results/x" });
+    const id = await createTask(database, {
+      state: "succeeded",
+      result: null,
+      resultRef: missing,
+      replyKey: "results/x",
+    });
     await createOutboxRow(database, { taskId: id, kind: "result" });
     const good = await dueTask();
     expect(await announcer().announceDue(10)).toBe(2);

@@ -29,7 +29,10 @@ test("may run until it is aborted: its signal is not, and its lease is proven fr
   const attempt = start();
   expect(attempt.abortReason).toBeNull();
   expect(attempt.signal().aborted).toBe(false);
-  expect({ startedMs: attempt.startedMs, leaseProvenMs: attempt.leaseProvenMs }).toEqual({ startedMs: 1_000, leaseProvenMs: 1_000 });
+  expect({ startedMs: attempt.startedMs, leaseProvenMs: attempt.leaseProvenMs }).toEqual({
+    startedMs: 1_000,
+    leaseProvenMs: 1_000,
+  });
   attempt.settle();
 });
 

@@ -53,7 +53,13 @@ describe("a queued task that is due", () => {
     const id = await createTask(database, { attempt: 4, progress: 0.5, progressMessage: "half" });
     expect(await verdictOf(id)).toMatchObject({ kind: "claimed", task: { attempt: 5 } });
     const row = await readTask(database, id);
-    expect(row).toMatchObject({ state: "running", attempt: 5, worker: "worker-2", progress: null, progress_message: null });
+    expect(row).toMatchObject({
+      state: "running",
+      attempt: 5,
+      worker: "worker-2",
+      progress: null,
+      progress_message: null,
+    });
     expect(row.lease_in_ms).toBeGreaterThan(25_000);
     expect(row.lease_in_ms).toBeLessThanOrEqual(30_000);
     expect(row.started_ms_ago).toBeLessThan(5_000);
@@ -102,12 +108,18 @@ describe("a queued task that is due", () => {
 
   test("without input and labels has neither", async () => {
     const id = await createTask(database);
-    expect(await verdictOf(id)).toMatchObject({ kind: "claimed", task: { inputText: null, inputRef: null, labels: {} } });
+    expect(await verdictOf(id)).toMatchObject({
+      kind: "claimed",
+      task: { inputText: null, inputRef: null, labels: {} },
+    });
   });
 
   test("names the stored payload instead of an input", async () => {
     const id = await createTask(database, { inputRef: "v1/2026-01-01/x/y" });
-    expect(await verdictOf(id)).toMatchObject({ kind: "claimed", task: { inputText: null, inputRef: "v1/2026-01-01/x/y" } });
+    expect(await verdictOf(id)).toMatchObject({
+      kind: "claimed",
+      task: { inputText: null, inputRef: "v1/2026-01-01/x/y" },
+    });
   });
 
   test("leaves the doorbell of an earlier ring alone: it is settled by its sender", async () => {
@@ -217,7 +229,10 @@ describe("a queued task of an unknown name", () => {
 
   test("is claimed by the worker that knows it", async () => {
     const id = await createTask(database, { name: "new", dueInMs: -HOUR_MS * 2 });
-    expect(await verdictOf(id, { knownTasks: ["demo", "new"] })).toMatchObject({ kind: "claimed", task: { name: "new" } });
+    expect(await verdictOf(id, { knownTasks: ["demo", "new"] })).toMatchObject({
+      kind: "claimed",
+      task: { name: "new" },
+    });
   });
 
   test("fails after an hour of being due, with a copy to the dead-letter queue", async () => {
@@ -287,7 +302,10 @@ describe("several messages", () => {
   });
 
   test("for the same tasks in shuffled order from 8 connections: one claim a task, no deadlock", async () => {
-    const ids = await createTasks(database, Array.from({ length: 60 }, () => ({})));
+    const ids = await createTasks(
+      database,
+      Array.from({ length: 60 }, () => ({})),
+    );
     const claims = await Promise.all(
       Array.from({ length: 48 }, (_, round) =>
         claim(database, shuffled(ids, round).slice(0, 10), { ...OPTIONS, worker: `worker-${round}` }),
@@ -305,7 +323,9 @@ describe("several messages", () => {
       database,
       Array.from({ length: 40 }, (_, index) => (index % 2 === 0 ? { dueInMs: 60_000 } : { name: "new" })),
     );
-    await Promise.all(Array.from({ length: 48 }, (_, round) => claim(database, shuffled(ids, round).slice(0, 10), OPTIONS)));
+    await Promise.all(
+      Array.from({ length: 48 }, (_, round) => claim(database, shuffled(ids, round).slice(0, 10), OPTIONS)),
+    );
     await claim(database, ids, OPTIONS);
     expect((await readOutbox(database)).map((row) => row.task_id).sort()).toEqual([...ids].sort());
   });

@@ -105,13 +105,16 @@ describe("complete", () => {
     expect(await readTask(database, id)).toMatchObject({ state: "running", attempt: 2, result: null });
   });
 
-  test.each(TASK_STATES.filter((state) => state !== "running"))("refuses a %s task of the same attempt", async (state) => {
-    const id = await createTask(database, { state, attempt: 1 });
-    const before = await readTask(database, id);
-    expect(await record(database, [success(id)])).toEqual([false]);
-    expect(await readTask(database, id)).toMatchObject({ state, result: before.result, error: before.error });
-    expect(await readOutbox(database)).toEqual([]);
-  });
+  test.each(TASK_STATES.filter((state) => state !== "running"))(
+    "refuses a %s task of the same attempt",
+    async (state) => {
+      const id = await createTask(database, { state, attempt: 1 });
+      const before = await readTask(database, id);
+      expect(await record(database, [success(id)])).toEqual([false]);
+      expect(await readTask(database, id)).toMatchObject({ state, result: before.result, error: before.error });
+      expect(await readOutbox(database)).toEqual([]);
+    },
+  );
 
   test("the second completion of an attempt is refused and replaces nothing", async () => {
     const id = await createTask(database, { state: "running", replyKey: "results/1" });
@@ -144,8 +147,15 @@ describe("complete", () => {
   });
 
   test("records those of a batch that own their tasks and refuses the others", async () => {
-    const ids = await createTasks(database, [{ state: "running" }, { state: "running", attempt: 2 }, { state: "queued" }]);
-    const accepted = await record(database, ids.map((id) => success(id)));
+    const ids = await createTasks(database, [
+      { state: "running" },
+      { state: "running", attempt: 2 },
+      { state: "queued" },
+    ]);
+    const accepted = await record(
+      database,
+      ids.map((id) => success(id)),
+    );
     expect(accepted).toEqual([true, false, false]);
   });
 
@@ -219,9 +229,17 @@ describe("two at once", () => {
   });
 
   test("batches of the same attempts in shuffled order from 8 connections: each recorded once, no deadlock", async () => {
-    const ids = await createTasks(database, Array.from({ length: 200 }, () => ({ state: "running" as const, replyKey: "r" })));
+    const ids = await createTasks(
+      database,
+      Array.from({ length: 200 }, () => ({ state: "running" as const, replyKey: "r" })),
+    );
     const answers = await Promise.all(
-      Array.from({ length: 24 }, (_, round) => record(racing, shuffled(ids, round).map((id) => success(id, 1, String(round))))),
+      Array.from({ length: 24 }, (_, round) =>
+        record(
+          racing,
+          shuffled(ids, round).map((id) => success(id, 1, String(round))),
+        ),
+      ),
     );
     expect(answers.flat().filter(Boolean)).toHaveLength(ids.length);
     expect(await readOutbox(database)).toHaveLength(ids.length);
@@ -284,6 +302,17 @@ describe("completeWithEffects", () => {
     expect(await readTask(database, id)).toMatchObject({ state: "running" });
   });
 
+  test("of effects that ignore the error of their own statement is an error and undone", async () => {
+    const id = await createTask(database, { state: "running" });
+    const failing = completeWithEffects(racing, success(id), async (tx) => {
+      await writeEffect(id, 1)(tx);
+      await tx.raw.query("select 1 / 0").catch(() => {});
+    });
+    await expect(failing).rejects.toThrow();
+    expect(await effects()).toBe(0);
+    expect(await readTask(database, id)).toMatchObject({ state: "running" });
+  });
+
   test("of a result that Postgres refuses undoes the effects", async () => {
     const id = await createTask(database, { state: "running" });
     const failing = completeWithEffects(racing, success(id, 1, "{oops"), writeEffect(id, 1));
@@ -301,7 +330,9 @@ describe("completeWithEffects", () => {
       await goOn.promise;
     });
     await inside.promise;
-    expect(await extend(database, [{ id, attempt: 1, progress: null, progressMessage: null }], 30_000)).toEqual(["extended"]);
+    expect(await extend(database, [{ id, attempt: 1, progress: null, progressMessage: null }], 30_000)).toEqual([
+      "extended",
+    ]);
     expect(await reap(database, 10)).toEqual([]);
     const other = record(racing, [success(id, 1, '"other"')]);
     await untilWaiting(database, "racing");

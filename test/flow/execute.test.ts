@@ -1,3 +1,4 @@
+/** Longer than most: handlers, hooks and inputs can be broken in many ways, and each has its line here. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -84,7 +85,10 @@ function start(setup: Setup): { attempt: Attempt; execution: Promise<Execution> 
   const executing: ExecutingTask = { id, name, queue, tenant, attempt: task.attempt, labels, traceContext, waitMs };
   const middlewares = chainMiddlewares(setup.middlewares ?? [], log);
   const maxPayloadBytes = setup.maxPayloadBytes ?? MAX_PAYLOAD_BYTES;
-  return { attempt, execution: execute(attempt, definition, executing, { payloads, middlewares, log, maxPayloadBytes }) };
+  return {
+    attempt,
+    execution: execute(attempt, definition, executing, { payloads, middlewares, log, maxPayloadBytes }),
+  };
 }
 
 async function outcomeOf(setup: Setup): Promise<Outcome> {
@@ -152,6 +156,7 @@ describe("a handler that returns", () => {
   });
 
   test("a thenable that throws fails as any other error", async () => {
+    // biome-ignore lint/suspicious/noThenProperty: a handler may return one.
     const outcome = await outcomeOf({ run: () => Object.defineProperty({}, "then", { get: thrower }) });
     expect(outcome).toMatchObject({ kind: "failed", error: { code: "handler_error" }, retry: { kind: "policy" } });
   });
@@ -181,7 +186,11 @@ describe("a handler that throws", () => {
       throw make();
     };
     const outcome = await outcomeOf({ run });
-    expect(outcome).toMatchObject({ kind: "failed", error: { code: "handler_error", type }, retry: { kind: "policy" } });
+    expect(outcome).toMatchObject({
+      kind: "failed",
+      error: { code: "handler_error", type },
+      retry: { kind: "policy" },
+    });
     if (outcome.kind !== "failed") return;
     const id = await createTask(database, { state: "running" });
     await fail(database, [{ id, attempt: 1, error: outcome.error, retryAfterMs: null, deadLetter: true }]);
@@ -221,8 +230,14 @@ describe("a handler that throws", () => {
     const theirs = () => {
       throw Object.assign(new Error("no"), { code: "input_invalid" });
     };
-    expect(await outcomeOf({ run: ours })).toMatchObject({ error: { code: "database_unavailable" }, retry: { kind: "policy" } });
-    expect(await outcomeOf({ run: theirs })).toMatchObject({ error: { code: "handler_error" }, retry: { kind: "policy" } });
+    expect(await outcomeOf({ run: ours })).toMatchObject({
+      error: { code: "database_unavailable" },
+      retry: { kind: "policy" },
+    });
+    expect(await outcomeOf({ run: theirs })).toMatchObject({
+      error: { code: "handler_error" },
+      retry: { kind: "policy" },
+    });
   });
 });
 
@@ -232,7 +247,11 @@ describe("a timeout", () => {
   test("aborts the handler's signal; one that obeys fails by its policy", async () => {
     const { attempt, execution } = start({ run: obey, policy });
     const { outcome, leaked } = await execution;
-    expect(outcome).toMatchObject({ kind: "failed", error: { code: "timeout", type: "TimeoutError" }, retry: { kind: "policy" } });
+    expect(outcome).toMatchObject({
+      kind: "failed",
+      error: { code: "timeout", type: "TimeoutError" },
+      retry: { kind: "policy" },
+    });
     expect({ leaked, reason: attempt.abortReason }).toEqual({ leaked: null, reason: "timeout" });
   });
 
@@ -371,9 +390,14 @@ describe("the input", () => {
   });
 
   test("that is null is absent for a schema that takes no null", async () => {
-    expect(await outcomeOf({ input: z.object({}).optional(), run: (value) => value === undefined })).toMatchObject({ output: true });
+    expect(await outcomeOf({ input: z.object({}).optional(), run: (value) => value === undefined })).toMatchObject({
+      output: true,
+    });
     expect(await outcomeOf({ input: z.null(), run: (value) => value === null })).toMatchObject({ output: true });
-    expect(await outcomeOf({ input: z.object({}) })).toMatchObject({ kind: "failed", error: { code: "input_invalid" } });
+    expect(await outcomeOf({ input: z.object({}) })).toMatchObject({
+      kind: "failed",
+      error: { code: "input_invalid" },
+    });
   });
 
   test("schema that throws fails the attempt and nothing else", async () => {
@@ -426,7 +450,11 @@ describe("hooks", () => {
       const calls: string[] = [];
       const middlewares = [told(calls, "a"), told(calls, "b")];
       // Its type allows nothing but void; a broken hook does what it does.
-      middlewares.splice(position, 0, { name: "broken", preExecute: broken as () => void, onError: broken as () => void });
+      middlewares.splice(position, 0, {
+        name: "broken",
+        preExecute: broken as () => void,
+        onError: broken as () => void,
+      });
       const run = () => {
         throw new Error("no route");
       };
@@ -500,7 +528,9 @@ describe("the context", () => {
   test.each([Number.MIN_VALUE, 1e-46, 1e-30, 1 - Number.EPSILON])(
     "progress(%d) can be stored, and costs no other attempt its lease",
     async (fraction) => {
-      const { attempt, execution } = start({ run: (_input, ctx) => ctx.progress(fraction, "a\u0000\ud800".repeat(2_000)) });
+      const { attempt, execution } = start({
+        run: (_input, ctx) => ctx.progress(fraction, "a\u0000\ud800".repeat(2_000)),
+      });
       await execution;
       const id = await createTask(database, { state: "running" });
       const { progress, progressMessage } = attempt;

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { complete } from "../../runtime/flow/complete.ts";
-import { type Extension, type ExtendVerdict, extend } from "../../runtime/flow/extend.ts";
+import { type ExtendVerdict, type Extension, extend } from "../../runtime/flow/extend.ts";
 import { TASK_STATES } from "../../runtime/model/task.ts";
 import { type Database, openDatabase } from "../../runtime/postgres/pool.ts";
 import { loadSql } from "../../runtime/postgres/sql.ts";
@@ -161,7 +161,10 @@ test("no index names a column that a beat writes: it would end HOT updates", asy
 });
 
 test("the same attempts in shuffled order from 8 connections: no deadlock", async () => {
-  const ids = await createTasks(database, Array.from({ length: 200 }, () => ({ state: "running" as const })));
+  const ids = await createTasks(
+    database,
+    Array.from({ length: 200 }, () => ({ state: "running" as const })),
+  );
   const rounds = await Promise.all(
     Array.from({ length: 40 }, (_, round) =>
       extend(

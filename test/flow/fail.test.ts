@@ -58,7 +58,15 @@ describe("a failure to be tried again", () => {
     const id = await createTask(database, { state: "running", failures: 1, rings: 4, progress: 0.5 });
     expect(await record(database, [failure(id, { retryAfterMs: 60_000 })])).toEqual(["queued"]);
     const row = await readTask(database, id);
-    expect(row).toMatchObject({ state: "queued", attempt: 1, failures: 2, losses: 0, lease_in_ms: null, rings: 0, finished: false });
+    expect(row).toMatchObject({
+      state: "queued",
+      attempt: 1,
+      failures: 2,
+      losses: 0,
+      lease_in_ms: null,
+      rings: 0,
+      finished: false,
+    });
     expect(JSON.parse(row.error ?? "")).toEqual(SAMPLE_ERROR);
     expect(row.due_in_ms).toBeGreaterThan(55_000);
     expect(row.due_in_ms).toBeLessThanOrEqual(60_000);
@@ -90,7 +98,12 @@ describe("a failure that ends the task", () => {
   test("is failed, and copied to the dead-letter queue where the budget is spent", async () => {
     const id = await createTask(database, { state: "running" });
     expect(await record(database, [failure(id)])).toEqual(["failed"]);
-    expect(await readTask(database, id)).toMatchObject({ state: "failed", failures: 1, finished: true, lease_in_ms: null });
+    expect(await readTask(database, id)).toMatchObject({
+      state: "failed",
+      failures: 1,
+      finished: true,
+      lease_in_ms: null,
+    });
     expect(await readOutbox(database)).toMatchObject([{ kind: "dead_letter", task_id: id }]);
     expect(await readAttemptLog(database, id)).toMatchObject([{ outcome: "failed" }]);
   });
@@ -135,7 +148,12 @@ describe("an attempt that does not own its task is refused and changes nothing:"
     for (const retryAfterMs of [null, 0]) {
       expect(await record(database, [failure(id, { retryAfterMs })])).toEqual([null]);
     }
-    expect(await readTask(database, id)).toMatchObject({ state, failures: 0, error: before.error, result: before.result });
+    expect(await readTask(database, id)).toMatchObject({
+      state,
+      failures: 0,
+      error: before.error,
+      result: before.result,
+    });
     expect(await readOutbox(database)).toEqual([]);
     expect(await readAttemptLog(database, id)).toEqual([]);
   });
@@ -253,22 +271,37 @@ describe("two at once", () => {
   });
 
   test("a failure and a reaper: the task is queued once, with one loss or one failure", async () => {
-    const ids = await createTasks(database, Array.from({ length: 50 }, () => ({ state: "running" as const, leaseInMs: -1 })));
+    const ids = await createTasks(
+      database,
+      Array.from({ length: 50 }, () => ({ state: "running" as const, leaseInMs: -1 })),
+    );
     const [states, reaped] = await Promise.all([
-      record(racing, ids.map((id) => failure(id, { retryAfterMs: 0 }))),
+      record(
+        racing,
+        ids.map((id) => failure(id, { retryAfterMs: 0 })),
+      ),
       reap(racing, 100),
     ]);
     expect(states.filter((state) => state !== null).length + reaped.length).toBe(ids.length);
-    const rows = await ask<{ charged: number; state: string }>(database, "select failures + losses as charged, state from taskiq.task");
+    const rows = await ask<{ charged: number; state: string }>(
+      database,
+      "select failures + losses as charged, state from taskiq.task",
+    );
     expect(new Set(rows.map((row) => `${row.state} ${row.charged}`))).toEqual(new Set(["queued 1"]));
     expect(await readOutbox(database)).toHaveLength(ids.length);
   });
 
   test("batches of the same attempts in shuffled order from 8 connections: each recorded once, no deadlock", async () => {
-    const ids = await createTasks(database, Array.from({ length: 200 }, () => ({ state: "running" as const, replyKey: "r" })));
+    const ids = await createTasks(
+      database,
+      Array.from({ length: 200 }, () => ({ state: "running" as const, replyKey: "r" })),
+    );
     const answers = await Promise.all(
       Array.from({ length: 24 }, (_, round) =>
-        record(racing, shuffled(ids, round).map((id, index) => failure(id, index % 2 === 0 ? { retryAfterMs: 0 } : {}))),
+        record(
+          racing,
+          shuffled(ids, round).map((id, index) => failure(id, index % 2 === 0 ? { retryAfterMs: 0 } : {})),
+        ),
       ),
     );
     expect(answers.flat().filter((state) => state !== null)).toHaveLength(ids.length);

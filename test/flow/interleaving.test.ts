@@ -56,6 +56,8 @@ type World = {
   readonly held: Held[][];
   /** Ids of tasks named by messages on their way. */
   messages: string[];
+  /** Ids whose message was lost on purpose: ringing again is what helps them. */
+  readonly lost: Set<string>;
   /** Outbox ids of senders that are still busy. */
   unsettled: number[][];
   /** By task: how many outcomes were said to be recorded, and which attempt had them. */
@@ -91,6 +93,7 @@ async function newWorld(tasks: number, workers: number): Promise<World> {
     ids,
     held: Array.from({ length: workers }, () => []),
     messages: [],
+    lost: new Set(),
     unsettled: [],
     succeeded: new Map(ids.map((id) => [id, []])),
     effects: { count: 0 },
@@ -124,26 +127,36 @@ async function perform({ kind, pick }: Operation, world: World): Promise<void> {
     case "release":
       return attempt && void (await release(database, [attempt]));
     case "extend": {
-      await extend(database, mine.map((each) => ({ ...each, progress: 0.5, progressMessage: null })), 60_000);
+      await extend(
+        database,
+        mine.map((each) => ({ ...each, progress: 0.5, progressMessage: null })),
+        60_000,
+      );
       return;
     }
     case "crash":
       mine.length = 0;
       return;
     case "expire":
-      await ask(database, "update taskiq.task set lease_until = now() - interval '1 second' where id = $1 and state = 'running'", [id]);
+      await ask(
+        database,
+        "update taskiq.task set lease_until = now() - interval '1 second' where id = $1 and state = 'running'",
+        [id],
+      );
       return;
     case "reap":
       await reap(database, 10);
       return;
     case "ask to cancel":
-      await ask(database, "update taskiq.task set cancel_requested_at = now() where id = $1 and state = 'running'", [id]);
+      await ask(database, "update taskiq.task set cancel_requested_at = now() where id = $1 and state = 'running'", [
+        id,
+      ]);
       return;
     case "announce":
     case "announce and die":
       return announce(world, kind === "announce");
     case "lose a message":
-      world.messages.splice(pick % Math.max(world.messages.length, 1), 1);
+      for (const gone of world.messages.splice(pick % Math.max(world.messages.length, 1), 1)) world.lost.add(gone);
       return;
     case "silence":
       await ask(
@@ -167,7 +180,10 @@ async function deliver(ids: readonly string[], worker: number, world: World): Pr
     unknownTaskAfterMs: 3_600_000,
   });
   for (const [id, verdict] of verdicts) {
-    if (verdict.kind === "claimed") world.held[worker]?.push({ id, attempt: verdict.task.attempt });
+    if (verdict.kind === "claimed") {
+      world.held[worker]?.push({ id, attempt: verdict.task.attempt });
+      world.lost.delete(id);
+    }
     // Its message comes back.
     if (verdict.kind === "contended") world.messages.push(id);
   }
@@ -194,8 +210,11 @@ async function recordFailure(attempt: Held, retryAfterMs: number | null): Promis
 }
 
 async function announce(world: World, settles: boolean): Promise<void> {
-  const rows = await database.query<{ outbox_id: number; kind: string; id: string }>(LEASE_OUTBOX, [100, 0]);
-  for (const row of rows) if (row.kind === "doorbell") world.messages.push(row.id);
+  const rows = await database.query<{ outbox_id: number; kind: string; id: string; state: string }>(
+    LEASE_OUTBOX,
+    [100, 0],
+  );
+  for (const row of rows) if (row.kind === "doorbell" && row.state === "queued") world.messages.push(row.id);
   world.unsettled.push(rows.map((row) => row.outbox_id));
   if (!settles) return;
   // The oldest of the senders that are still busy: by now its rows may stand for something else.
@@ -234,7 +253,8 @@ async function check(world: World): Promise<void> {
     const successes = world.succeeded.get(row.id) ?? [];
     // One attempt, and the one whose answer said so.
     expect(successes.length, row.id).toBe(row.state === "succeeded" ? 1 : 0);
-    if (row.state === "succeeded") expect(row).toMatchObject({ attempt: successes[0]?.attempt, result: String(row.attempt) });
+    if (row.state === "succeeded")
+      expect(row).toMatchObject({ attempt: successes[0]?.attempt, result: String(row.attempt) });
   }
   const effects = await ask(database, "select from effect");
   expect(effects).toHaveLength(world.effects.count);
@@ -248,16 +268,14 @@ async function check(world: World): Promise<void> {
   expect(log).toEqual([{ extra: 0 }]);
 }
 
-/** Whatever a queued task waits for, something will ring for it. */
-async function checkNobodyIsForgotten(world: World): Promise<void> {
+/** A queued task has a doorbell on its way or in the outbox, unless its message was lost on purpose. */
+async function checkEveryDoorbell(world: World): Promise<void> {
   const silent = await ask<{ id: string }>(
     database,
     `select id from taskiq.task t where state = 'queued'
-        and not exists (select from taskiq.outbox o where o.task_id = t.id and o.kind = 'doorbell')
-        and announced_at is null`,
+        and not exists (select from taskiq.outbox o where o.task_id = t.id and o.kind = 'doorbell')`,
   );
-  expect(silent).toEqual([]);
-  await drain(world);
+  expect(silent.filter(({ id }) => !world.messages.includes(id) && !world.lost.has(id))).toEqual([]);
 }
 
 /** The same operation for the same seed: what differs from run to run is only how the connections meet. */
@@ -276,34 +294,38 @@ const operations = (maxLength: number) =>
 describe("every interleaving", () => {
   test("one after the other: only legal moves, one outcome, one effect, and nobody is forgotten", async () => {
     await fc.assert(
-      fc.asyncProperty(operations(60), async (sequence) => {
+      fc.asyncProperty(operations(50), async (sequence) => {
         const world = await newWorld(TASKS, WORKERS);
         // Without a first delivery most sequences would have nothing to do.
         await announce(world, true);
         await deliver(world.messages.slice(0, 2), 0, world);
-        for (const operation of sequence) await perform(operation, world);
+        for (const operation of sequence) {
+          await perform(operation, world);
+          await checkEveryDoorbell(world);
+        }
         await check(world);
-        await checkNobodyIsForgotten(world);
+        await drain(world);
         await check(world);
       }),
-      { numRuns: 40, interruptAfterTimeLimit: 8_000, markInterruptAsFailure: false },
+      { numRuns: 25, interruptAfterTimeLimit: 5_000, markInterruptAsFailure: false },
     );
   });
 
   test("from 6 connections at once: only legal moves, one outcome, one effect, and nobody is forgotten", async () => {
     const seen = new Set<string>();
     let seed = 1;
-    for (let turn = 0; turn < 10; turn++) {
+    for (let turn = 0; turn < 12; turn++) {
       const world = await newWorld(12, 6);
       await announce(world, true);
       await deliver(world.messages.slice(0, 6), 0, world);
       for (let round = 0; round < 25; round++) {
         const together = Array.from({ length: 6 }, () => operationOf(seed++));
         await Promise.all(together.map((operation) => perform(operation, world)));
+        await checkEveryDoorbell(world);
       }
       await check(world);
       for (const move of await movesSeen(database)) seen.add(move);
-      await checkNobodyIsForgotten(world);
+      await drain(world);
       await check(world);
     }
     // Otherwise the rounds above have tried too little to say anything.

@@ -40,12 +40,15 @@ afterAll(async () => {
 const pruneBatch = (limit = 100) => prune(database, payloads, { retentionMs: RETENTION_MS, limit });
 const remaining = async () => (await readTasks(database)).map((row) => row.id);
 
-test.each(["succeeded", "failed", "cancelled", "skipped"] as const)("deletes a %s task after its retention", async (state) => {
-  await createTask(database, { state, ...OLD });
-  const recent = await createTask(database, { state, finishedMsAgo: RETENTION_MS - DAY_MS });
-  expect(await pruneBatch()).toMatchObject({ tasks: 1 });
-  expect(await remaining()).toEqual([recent]);
-});
+test.each(["succeeded", "failed", "cancelled", "skipped"] as const)(
+  "deletes a %s task after its retention",
+  async (state) => {
+    await createTask(database, { state, ...OLD });
+    const recent = await createTask(database, { state, finishedMsAgo: RETENTION_MS - DAY_MS });
+    expect(await pruneBatch()).toMatchObject({ tasks: 1 });
+    expect(await remaining()).toEqual([recent]);
+  },
+);
 
 test.each(TASK_STATES.filter((state) => ["blocked", "queued", "running"].includes(state)))(
   "keeps a %s task, however old",
@@ -65,10 +68,11 @@ test("keeps a task with a message still to send", async () => {
 
 test("deletes the attempts of the tasks it deletes, and no others", async () => {
   const [old, recent] = await createTasks(database, [{ state: "failed", ...OLD }, { state: "failed" }]);
-  await ask(database, "insert into taskiq.attempt (task_id, attempt, outcome) values ($1, 1, 'failed'), ($2, 1, 'failed')", [
-    old,
-    recent,
-  ]);
+  await ask(
+    database,
+    "insert into taskiq.attempt (task_id, attempt, outcome) values ($1, 1, 'failed'), ($2, 1, 'failed')",
+    [old, recent],
+  );
   await pruneBatch();
   expect(await ask(database, "select task_id from taskiq.attempt")).toEqual([{ task_id: recent }]);
 });
@@ -78,7 +82,8 @@ test("deletes their payloads from the store", async () => {
   const [inputRef, resultRef] = [await payloads.put(id, '"input"'), await payloads.put(id, '"result"')];
   await createTask(database, { id, state: "succeeded", inputRef, result: null, resultRef, ...OLD });
   expect(await pruneBatch()).toEqual({ tasks: 1, idempotencyKeys: 0, payloads: 2 });
-  for (const ref of [inputRef, resultRef]) await expect(payloads.get(ref)).rejects.toMatchObject({ code: "payload_missing" });
+  for (const ref of [inputRef, resultRef])
+    await expect(payloads.get(ref)).rejects.toMatchObject({ code: "payload_missing" });
 });
 
 test("keeps the payload of a task that it keeps", async () => {
@@ -108,11 +113,18 @@ describe("idempotency keys", () => {
   }
 
   test("are deleted once they have expired, oldest first, at most as many as it is asked for", async () => {
-    for (const [key, expiresInMs] of [["second", -1_000], ["first", -2_000], ["alive", 1_000]] as const) {
+    for (const [key, expiresInMs] of [
+      ["second", -1_000],
+      ["first", -2_000],
+      ["alive", 1_000],
+    ] as const) {
       await createKey(key, expiresInMs);
     }
     expect(await pruneBatch(1)).toMatchObject({ idempotencyKeys: 1 });
-    expect(await ask(database, "select key from taskiq.idempotency order by key")).toEqual([{ key: "alive" }, { key: "second" }]);
+    expect(await ask(database, "select key from taskiq.idempotency order by key")).toEqual([
+      { key: "alive" },
+      { key: "second" },
+    ]);
     expect(await pruneBatch(1)).toMatchObject({ idempotencyKeys: 1 });
     expect(await pruneBatch(1)).toMatchObject({ idempotencyKeys: 0 });
   });
@@ -130,15 +142,23 @@ test("forgets workers that have been silent for a day", async () => {
 
 describe("two at once", () => {
   test("passes over rows that another holds", async () => {
-    const ids = await createTasks(database, [{ state: "failed", ...OLD }, { state: "failed", ...OLD }]);
-    const other = await hold(database, (tx) => tx.raw.query("select from taskiq.task where id = $1 for update", [ids[0]]));
+    const ids = await createTasks(database, [
+      { state: "failed", ...OLD },
+      { state: "failed", ...OLD },
+    ]);
+    const other = await hold(database, (tx) =>
+      tx.raw.query("select from taskiq.task where id = $1 for update", [ids[0]]),
+    );
     expect(await pruneBatch()).toMatchObject({ tasks: 1 });
     await other.end();
     expect(await remaining()).toEqual([ids[0]]);
   });
 
   test("from 8 connections each row is deleted once", async () => {
-    await createTasks(database, Array.from({ length: 100 }, () => ({ state: "succeeded" as const, ...OLD })));
+    await createTasks(
+      database,
+      Array.from({ length: 100 }, () => ({ state: "succeeded" as const, ...OLD })),
+    );
     const counts = await Promise.all(Array.from({ length: 16 }, () => pruneBatch(10)));
     const sum = counts.reduce((total, { tasks }) => total + tasks, 0);
     expect(sum + (await remaining()).length).toBe(100);

@@ -45,7 +45,15 @@ describe("a lease that has expired", () => {
       { id, attempt: 2, state: "queued", losses: 1, name: "images.resize", queue: "default", worker: "worker-1" },
     ]);
     const row = await readTask(database, id);
-    expect(row).toMatchObject({ state: "queued", attempt: 2, failures: 1, losses: 1, rings: 0, lease_in_ms: null, finished: false });
+    expect(row).toMatchObject({
+      state: "queued",
+      attempt: 2,
+      failures: 1,
+      losses: 1,
+      rings: 0,
+      lease_in_ms: null,
+      finished: false,
+    });
     expect(row.due_in_ms).toBeLessThanOrEqual(0);
     const outbox = await readOutbox(database);
     expect(outbox).toMatchObject([{ kind: "doorbell", task_id: id, queue: "default" }]);
@@ -60,6 +68,13 @@ describe("a lease that has expired", () => {
     await reap(database, 10);
     const [entry] = await readAttemptLog(database, id);
     expect(entry?.error ?? "").not.toContain(SAMPLE_ERROR.message);
+  });
+
+  test("a task that ends cancelled does not show the error of an attempt before", async () => {
+    const id = await createTask(database, { ...EXPIRED, attempt: 2, error: SAMPLE_ERROR, cancelRequested: true });
+    await reap(database, 10);
+    const { error } = await readTask(database, id);
+    expect(error === null || JSON.parse(error).code === "cancelled").toBe(true);
   });
 
   test("of a task that asks not to be run again fails it as lost", async () => {
@@ -135,15 +150,26 @@ test.each(TASK_STATES.filter((state) => state !== "running"))("a %s task is left
 });
 
 test("takes at most as many as it is asked for, and the rest the next time", async () => {
-  const ids = await createTasks(database, Array.from({ length: 5 }, () => EXPIRED));
+  const ids = await createTasks(
+    database,
+    Array.from({ length: 5 }, () => EXPIRED),
+  );
   const turns = [await reap(database, 2), await reap(database, 2), await reap(database, 2), await reap(database, 2)];
   expect(turns.map((turn) => turn.length)).toEqual([2, 2, 1, 0]);
-  expect(turns.flat().map((task) => task.id).sort()).toEqual([...ids].sort());
+  expect(
+    turns
+      .flat()
+      .map((task) => task.id)
+      .sort(),
+  ).toEqual([...ids].sort());
 });
 
 describe("two at once", () => {
   test("while one reaps, another finds nothing to do and does not wait", async () => {
-    const ids = await createTasks(database, Array.from({ length: 3 }, () => EXPIRED));
+    const ids = await createTasks(
+      database,
+      Array.from({ length: 3 }, () => EXPIRED),
+    );
     const first = await hold(database, async (tx) => {
       expect(await reap(tx, 1)).toHaveLength(1);
     });
@@ -172,7 +198,10 @@ describe("two at once", () => {
   });
 
   test("rows locked elsewhere do not use up what one turn may take", async () => {
-    const ids = await createTasks(database, Array.from({ length: 4 }, () => EXPIRED));
+    const ids = await createTasks(
+      database,
+      Array.from({ length: 4 }, () => EXPIRED),
+    );
     const locked = ids.slice(0, 2).sort();
     const holder = await hold(database, (tx) =>
       tx.raw.query("select from taskiq.task where id = any($1::uuid[]) order by id for update", [locked]),
@@ -182,10 +211,14 @@ describe("two at once", () => {
   });
 
   test("reapers from 8 connections count one loss a task", async () => {
-    const ids = await createTasks(database, Array.from({ length: 100 }, () => EXPIRED));
+    const ids = await createTasks(
+      database,
+      Array.from({ length: 100 }, () => EXPIRED),
+    );
     const turns = await Promise.all(Array.from({ length: 16 }, () => reap(database, 10)));
     let reaped = turns.flat();
-    for (let turn = 0; reaped.length < ids.length && turn < 10; turn++) reaped = reaped.concat(await reap(database, 100));
+    for (let turn = 0; reaped.length < ids.length && turn < 10; turn++)
+      reaped = reaped.concat(await reap(database, 100));
     expect(new Set(reaped.map((task) => task.id)).size).toBe(ids.length);
     expect(reaped.every((task) => task.losses === 1)).toBe(true);
   });

@@ -49,10 +49,25 @@ async function giveBack(queryable: Queryable, attempts: readonly { id: string; a
 }
 
 test("queues the task and rings at once, at no cost to any counter", async () => {
-  const id = await createTask(database, { state: "running", attempt: 3, failures: 1, losses: 2, rings: 3, dueInMs: -9_000 });
+  const id = await createTask(database, {
+    state: "running",
+    attempt: 3,
+    failures: 1,
+    losses: 2,
+    rings: 3,
+    dueInMs: -9_000,
+  });
   expect(await giveBack(database, [{ id, attempt: 3 }])).toEqual(["queued"]);
   const row = await readTask(database, id);
-  expect(row).toMatchObject({ state: "queued", attempt: 3, failures: 1, losses: 2, rings: 0, lease_in_ms: null, finished: false });
+  expect(row).toMatchObject({
+    state: "queued",
+    attempt: 3,
+    failures: 1,
+    losses: 2,
+    rings: 0,
+    lease_in_ms: null,
+    finished: false,
+  });
   expect(row.due_in_ms).toBeLessThanOrEqual(-9_000);
   expect(row.announced_ms_ago).toBeLessThan(5_000);
   const outbox = await readOutbox(database);
@@ -77,7 +92,12 @@ test("the next claim is the next attempt", async () => {
 test("with a cancel flag ends cancelled, never queued, and tells the producer", async () => {
   const id = await createTask(database, { state: "running", cancelRequested: true, replyKey: "results/1" });
   expect(await giveBack(database, [{ id, attempt: 1 }])).toEqual(["cancelled"]);
-  expect(await readTask(database, id)).toMatchObject({ state: "cancelled", finished: true, lease_in_ms: null, failures: 0 });
+  expect(await readTask(database, id)).toMatchObject({
+    state: "cancelled",
+    finished: true,
+    lease_in_ms: null,
+    failures: 0,
+  });
   expect(await readOutbox(database)).toMatchObject([{ kind: "result" }]);
   expect(await readAttemptLog(database, id)).toMatchObject([{ outcome: "cancelled" }]);
 });
@@ -149,7 +169,10 @@ describe("two at once", () => {
   });
 
   test("a completion and a release of one attempt: one of them is recorded", async () => {
-    const ids = await createTasks(database, Array.from({ length: 50 }, () => ({ state: "running" as const })));
+    const ids = await createTasks(
+      database,
+      Array.from({ length: 50 }, () => ({ state: "running" as const })),
+    );
     const [accepted, states] = await Promise.all([
       complete(
         racing,
@@ -164,7 +187,10 @@ describe("two at once", () => {
   });
 
   test("batches of the same attempts in shuffled order from 8 connections: each given back once, no deadlock", async () => {
-    const ids = await createTasks(database, Array.from({ length: 200 }, () => ({ state: "running" as const })));
+    const ids = await createTasks(
+      database,
+      Array.from({ length: 200 }, () => ({ state: "running" as const })),
+    );
     const answers = await Promise.all(
       Array.from({ length: 24 }, (_, round) =>
         giveBack(

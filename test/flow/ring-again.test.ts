@@ -145,7 +145,10 @@ describe("two at once", () => {
   });
 
   test("from 8 connections each task is rung once", async () => {
-    await createTasks(database, Array.from({ length: 60 }, () => SILENT));
+    await createTasks(
+      database,
+      Array.from({ length: 60 }, () => SILENT),
+    );
     const turns = await Promise.all(Array.from({ length: 16 }, () => ring(10)));
     const rung = turns.flat();
     expect(new Set(rung).size).toBe(rung.length);

@@ -1,3 +1,4 @@
+/** Longer than most: every answer that submit can give, and who else must not feel it, on one set of real services. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { chainMiddlewares, type Middleware } from "../../runtime/define/middleware.ts";
@@ -117,7 +118,9 @@ async function rungOn(queue: string): Promise<string[]> {
 
 describe("a task that is accepted", () => {
   test("is a queued row with the policy of its definition, due now, and is rung at once", async () => {
-    const { kind, ids } = await submitter.submit([{ task: "images.resize", input: { sizes: [1] } }], { tenant: "acme" });
+    const { kind, ids } = await submitter.submit([{ task: "images.resize", input: { sizes: [1] } }], {
+      tenant: "acme",
+    });
     expect(kind).toBe("created");
     const row = await readTask(database, ids[0] ?? "");
     expect(row).toMatchObject({
@@ -147,7 +150,12 @@ describe("a task that is accepted", () => {
   });
 
   test("takes queue, priority, labels and trace context of the request", async () => {
-    const id = await createdId({ queue: "slow", priority: -100, labels: { a: "\u0000", b: "\ud800" }, traceContext: "00-a-b-01" });
+    const id = await createdId({
+      queue: "slow",
+      priority: -100,
+      labels: { a: "\u0000", b: "\ud800" },
+      traceContext: "00-a-b-01",
+    });
     expect(await readTask(database, id)).toMatchObject({
       queue: "slow",
       priority: -100,
@@ -159,7 +167,11 @@ describe("a task that is accepted", () => {
   test.each<[string, unknown, string | null]>([
     ["nothing", undefined, null],
     ["null", null, null],
-    ["U+0000, half a surrogate pair and minus zero", { u: "\u0000\ud800", z: -0 }, String.raw`{"u":"\u0000\ud800","z":-0.0}`],
+    [
+      "U+0000, half a surrogate pair and minus zero",
+      { u: "\u0000\ud800", z: -0 },
+      String.raw`{"u":"\u0000\ud800","z":-0.0}`,
+    ],
   ])("keeps the input exactly: %s", async (_what, input, text) => {
     expect(await readTask(database, await createdId({ input }))).toMatchObject({ input: text, input_ref: null });
   });
@@ -173,7 +185,9 @@ describe("a task that is accepted", () => {
 
   test("stays in the outbox where it cannot be rung, due five seconds later", async () => {
     const mute = createAnnouncer({ database, queues: createQueueSet([]), payloads, log });
-    const { ids } = await submitterOn(database, [], mute).submit([{ task: "demo", input: null }], { tenant: "default" });
+    const { ids } = await submitterOn(database, [], mute).submit([{ task: "demo", input: null }], {
+      tenant: "default",
+    });
     await mute.idle();
     const [row] = await readOutbox(database, ids[0] ?? null);
     expect(row?.send_in_ms).toBeGreaterThan(3_000);
@@ -263,8 +277,16 @@ describe("a request that is refused", () => {
     ["NaN", { task: "demo", input: Number.NaN }, { code: "input_not_storable" }],
     ["100,000 levels", { task: "demo", input: nested(100_000) }, { code: "input_not_storable" }],
     ["too many bytes", { task: "demo", input: "x".repeat(MAX_BYTES) }, { code: "payload_too_large" }],
-    ["too many bytes in fewer characters", { task: "demo", input: "é".repeat(MAX_BYTES / 2) }, { code: "payload_too_large" }],
-    ["U+0000 in the trace context", { task: "demo", input: null, traceContext: "\u0000" }, { code: "input_not_storable" }],
+    [
+      "too many bytes in fewer characters",
+      { task: "demo", input: "é".repeat(MAX_BYTES / 2) },
+      { code: "payload_too_large" },
+    ],
+    [
+      "U+0000 in the trace context",
+      { task: "demo", input: null, traceContext: "\u0000" },
+      { code: "input_not_storable" },
+    ],
     ["a priority that does not exist", { task: "demo", input: null, priority: 101 }, { code: "input_not_storable" }],
   ])("for %s says why, writes nothing and costs its neighbours nothing", async (_what, request, error) => {
     for (const idempotencyKey of [undefined, "key"]) {
@@ -387,7 +409,9 @@ describe("an idempotency key", () => {
     const submitters = others.map((other) => submitterOn(other));
     for (let round = 0; round < 10; round++) {
       const options = { tenant: "default", idempotencyKey: `key ${round}` };
-      const answers = await Promise.all(submitters.map((each) => each.submit([{ task: "demo", input: round }], options)));
+      const answers = await Promise.all(
+        submitters.map((each) => each.submit([{ task: "demo", input: round }], options)),
+      );
       expect(new Set(answers.flatMap(({ ids }) => ids)).size).toBe(1);
       expect(answers.filter(({ kind }) => kind === "created")).toHaveLength(1);
     }
@@ -417,12 +441,15 @@ describe("an idempotency key", () => {
     const { ids } = await submitOne({ input: 1 }, "key");
     const [held] = await ask(database, "delete from taskiq.idempotency returning *");
     const holder = await hold(database, (tx) =>
-      tx.raw.query(
-        "insert into taskiq.idempotency values ('default', 'key', $1, $2, now() + interval '1 hour')",
-        [held?.request_hash, held?.task_id],
-      ),
+      tx.raw.query("insert into taskiq.idempotency values ('default', 'key', $1, $2, now() + interval '1 hour')", [
+        held?.request_hash,
+        held?.task_id,
+      ]),
     );
-    const waiting = submitterOn(racing).submit([{ task: "demo", input: 1 }], { tenant: "default", idempotencyKey: "key" });
+    const waiting = submitterOn(racing).submit([{ task: "demo", input: 1 }], {
+      tenant: "default",
+      idempotencyKey: "key",
+    });
     await untilWaiting(database, "racing");
     await holder.end();
     expect(await waiting).toEqual({ kind: "replayed", ids });
@@ -436,7 +463,10 @@ describe("an idempotency key", () => {
         "insert into taskiq.idempotency values ('default', 'key', 'other', gen_random_uuid(), now() + interval '1 hour')",
       ),
     );
-    const waiting = submitterOn(racing).submit([{ task: "demo", input: 1 }], { tenant: "default", idempotencyKey: "key" });
+    const waiting = submitterOn(racing).submit([{ task: "demo", input: 1 }], {
+      tenant: "default",
+      idempotencyKey: "key",
+    });
     await untilWaiting(database, "racing");
     await holder.end("undo");
     expect(await waiting).toMatchObject({ kind: "created" });
@@ -444,7 +474,12 @@ describe("an idempotency key", () => {
   });
 
   test("that another process holds for too long fails its own request only, as unavailable", async () => {
-    const racing = openDatabase({ connectionString: testDatabase.url, max: 4, applicationName: "racing", lockTimeoutMs: 200 });
+    const racing = openDatabase({
+      connectionString: testDatabase.url,
+      max: 4,
+      applicationName: "racing",
+      lockTimeoutMs: 200,
+    });
     const holder = await hold(database, (tx) =>
       tx.raw.query(
         "insert into taskiq.idempotency values ('default', 'held', 'other', gen_random_uuid(), now() + interval '1 hour')",
@@ -462,7 +497,12 @@ describe("an idempotency key", () => {
   });
 
   test("that cannot be read does not take back the tasks accepted in the same statement", async () => {
-    const racing = openDatabase({ connectionString: testDatabase.url, max: 4, applicationName: "racing", lockTimeoutMs: 300 });
+    const racing = openDatabase({
+      connectionString: testDatabase.url,
+      max: 4,
+      applicationName: "racing",
+      lockTimeoutMs: 300,
+    });
     const locking = openDatabase({ connectionString: testDatabase.url, max: 1, applicationName: "locking" });
     const holder = await hold(database, (tx) =>
       tx.raw.query(
@@ -497,7 +537,10 @@ describe("an idempotency key", () => {
     const answers = await Promise.all(
       submitters.flatMap((each, seed) =>
         shuffled(keys, seed).map(async (idempotencyKey) => {
-          const { ids } = await each.submit([{ task: "demo", input: idempotencyKey }], { tenant: "default", idempotencyKey });
+          const { ids } = await each.submit([{ task: "demo", input: idempotencyKey }], {
+            tenant: "default",
+            idempotencyKey,
+          });
           return `${idempotencyKey} ${ids[0]}`;
         }),
       ),
@@ -578,12 +621,19 @@ describe("hooks", () => {
         throw new Error("no metrics");
       },
     };
-    const calm: Middleware = { name: "calm", preSend: (task) => void (task.labels.calm = "1") };
+    const calm: Middleware = {
+      name: "calm",
+      preSend(task) {
+        task.labels.calm = "1";
+      },
+    };
     for (const middlewares of [
       [broken, calm],
       [calm, broken],
     ]) {
-      const { ids } = await submitterOn(database, middlewares).submit([{ task: "demo", input: 1 }], { tenant: "default" });
+      const { ids } = await submitterOn(database, middlewares).submit([{ task: "demo", input: 1 }], {
+        tenant: "default",
+      });
       expect(await readTask(database, ids[0] ?? "")).toMatchObject({ labels: '{"calm":"1"}' });
     }
     expect(lines.filter((line) => line.event === "hook.failed")).toHaveLength(4);

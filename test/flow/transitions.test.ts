@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { fail } from "../../runtime/flow/fail.ts";
 import { reap } from "../../runtime/flow/reap.ts";
 import { release } from "../../runtime/flow/release.ts";
-import { TASK_STATES, TRANSITIONS, type TaskState } from "../../runtime/model/task.ts";
+import { TASK_STATES, type TaskState, TRANSITIONS } from "../../runtime/model/task.ts";
 import { type Database, openDatabase } from "../../runtime/postgres/pool.ts";
 import { loadSql } from "../../runtime/postgres/sql.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
@@ -79,7 +79,20 @@ function submitAgain(ids: readonly string[]): unknown[] {
   const all = (value: unknown) => ids.map(() => value);
   const policy = [all(1), all(1), all(1), all(1), all(1), all(1), all("inline"), all("requeue")];
   const identity = [ids, all(null), all("demo"), all("default"), all("default"), all(0), all(0), all(null)];
-  return [...identity, all(null), all(null), all(null), all(null), all(null), ...policy, ids, all(null), all(null), 1_000, 5_000];
+  return [
+    ...identity,
+    all(null),
+    all(null),
+    all(null),
+    all(null),
+    all(null),
+    ...policy,
+    ids,
+    all(null),
+    all(null),
+    1_000,
+    5_000,
+  ];
 }
 
 /** Every kind of row there can be in a state, as far as a statement may tell them apart. */
@@ -167,7 +180,12 @@ describe("every pair of state and statement", () => {
   test("that deletes rows deletes only terminal ones", async () => {
     await createTasks(database, TASK_STATES.flatMap(variants));
     await database.query(loadSql(FLOW.href, "./prune.sql"), [DAY_MS, 1_000]);
-    expect(await movesSeen(database)).toEqual(["cancelled -> gone", "failed -> gone", "skipped -> gone", "succeeded -> gone"]);
+    expect(await movesSeen(database)).toEqual([
+      "cancelled -> gone",
+      "failed -> gone",
+      "skipped -> gone",
+      "succeeded -> gone",
+    ]);
   });
 });
 
@@ -260,11 +278,16 @@ describe("the database itself refuses", () => {
   test("two messages of one kind for one task", async () => {
     const taskId = await createTask(database);
     await createOutboxRow(database, { taskId });
-    await expect(createOutboxRow(database, { taskId })).rejects.toMatchObject({ constraint: "one_message_per_task_and_kind" });
+    await expect(createOutboxRow(database, { taskId })).rejects.toMatchObject({
+      constraint: "one_message_per_task_and_kind",
+    });
   });
 
   test("an attempt that ended in a way nobody knows", async () => {
-    const insert = ask(database, "insert into taskiq.attempt (task_id, attempt, outcome) values (gen_random_uuid(), 1, 'lucky')");
+    const insert = ask(
+      database,
+      "insert into taskiq.attempt (task_id, attempt, outcome) values (gen_random_uuid(), 1, 'lucky')",
+    );
     await expect(insert).rejects.toMatchObject({ constraint: "outcome_known" });
   });
 });

@@ -111,7 +111,12 @@ export async function createTask(database: Database, columns: TaskColumns = {}):
 
 /** Inserts tasks in one statement and returns their ids, in order. */
 export async function createTasks(database: Database, rows: readonly TaskColumns[]): Promise<string[]> {
-  const complete = rows.map((columns) => ({ ...DEFAULTS, id: uuidv7(), ...inState(columns.state ?? "queued"), ...columns }));
+  const complete = rows.map((columns) => ({
+    ...DEFAULTS,
+    id: uuidv7(),
+    ...inState(columns.state ?? "queued"),
+    ...columns,
+  }));
   await ask(database, INSERT, [JSON.stringify(complete)]);
   return complete.map((row) => row.id);
 }

@@ -1,0 +1,58 @@
+import { accessSync, constants, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startTestAws, type TestAws } from "../support/aws.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { startProcess } from "../support/processes.ts";
+import { runCli } from "./run-cli.ts";
+
+const entry = (name: string) => fileURLToPath(new URL(`../../runtime/${name}`, import.meta.url));
+
+let database: TestDatabase;
+let aws: TestAws;
+
+beforeAll(async () => {
+  [database, aws] = await Promise.all([createTestDatabase(), startTestAws()]);
+});
+
+afterAll(async () => {
+  await aws.stop();
+  await database.drop();
+});
+
+describe.each([
+  ["cli.ts", ["api", "start"], "api"],
+  ["cli.ts", ["worker", "start"], "worker"],
+  ["demo-api.ts", [], "api"],
+  ["demo-worker.ts", [], "worker"],
+])("%s %j", (name, args, role) => {
+  test("starts its role whatever SERVICE_ROLE says, and ends on SIGTERM", async () => {
+    const service = startProcess({
+      entry: entry(name),
+      args,
+      env: {
+        ...aws.env,
+        DATABASE_URL: database.url,
+        SERVICE_ROLE: "executor",
+        TASKIQ_HTTP_PORT: "0",
+        TASKIQ_PROBE_PORT: "0",
+        TASKIQ_RECEIVE_WAIT_MS: "1000",
+      },
+    });
+    await service.waitForLine(new RegExp(`"service":"${role}".*"event":"${role}\\.started"`));
+    service.signal("SIGTERM");
+    expect(await service.exited).toEqual({ code: 0, signal: null });
+  });
+});
+
+test.each(["cli.ts", "demo-api.ts", "demo-worker.ts"])("%s can be executed as it is", (name) => {
+  accessSync(entry(name), constants.X_OK);
+  expect(readFileSync(entry(name), "utf8")).toMatch(/^#!\/usr\/bin\/env node\n/);
+});
+
+test("a service without configuration ends with every problem in a line", async () => {
+  const { code, stderr } = await runCli(["worker", "start"]);
+  expect(stderr).toMatch(/^DATABASE_URL: expected/m);
+  expect(stderr).toMatch(/^TASKIQ_QUEUES: expected/m);
+  expect(code).toBe(1);
+});

@@ -1,0 +1,61 @@
+/**
+ * How long things take in the tests of whole systems. Scaled down, so that a lease runs out in seconds; with
+ * TASKIQ_TEST_REAL_TIMES=1 the product's own defaults are used, so that nothing holds only for small numbers.
+ */
+
+export type SystemTimes = {
+  /** The product's settings where they are not its defaults. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly leaseMs: number;
+  readonly commitTimeoutMs: number;
+  /** One and a half leases: whoever is away for this long has lost its attempts. */
+  readonly awayMs: number;
+  /** Within this time after the lease ran out a lost task runs again. */
+  readonly recoveryMs: number;
+  /** A doorbell that nobody answered is rung again after this time, in systems that ask for it with `ringAgain`. */
+  readonly ringAgainAfterMs: number;
+  readonly ringAgain: Readonly<Record<string, string>>;
+  readonly drain: {
+    readonly workMs: number;
+    readonly budgetMs: number;
+    readonly env: Readonly<Record<string, string>>;
+  };
+  /** For whole tests. */
+  readonly testTimeoutMs: number;
+};
+
+const SCALED: SystemTimes = {
+  env: {
+    TASKIQ_LEASE_MS: "6000",
+    TASKIQ_EXTEND_INTERVAL_MS: "2000",
+    TASKIQ_COMMIT_TIMEOUT_MS: "2000",
+    TASKIQ_REAP_INTERVAL_MS: "500",
+    TASKIQ_RECEIVE_WAIT_MS: "1000",
+  },
+  leaseMs: 6_000,
+  commitTimeoutMs: 2_000,
+  awayMs: 9_000,
+  recoveryMs: 5_000,
+  ringAgainAfterMs: 2_000,
+  ringAgain: { TASKIQ_RING_AGAIN_AFTER_MS: "2000", TASKIQ_RING_AGAIN_INTERVAL_MS: "500" },
+  drain: {
+    workMs: 3_000,
+    budgetMs: 8_000,
+    env: { TASKIQ_DRAIN_WORK_MS: "3000", TASKIQ_DRAIN_BUDGET_MS: "8000", TASKIQ_GRACE_MS: "1000" },
+  },
+  testTimeoutMs: 90_000,
+};
+
+const REAL: SystemTimes = {
+  env: {},
+  leaseMs: 30_000,
+  commitTimeoutMs: 5_000,
+  awayMs: 45_000,
+  recoveryMs: 5_000,
+  ringAgainAfterMs: 300_000,
+  ringAgain: {},
+  drain: { workMs: 100_000, budgetMs: 120_000, env: {} },
+  testTimeoutMs: 1_800_000,
+};
+
+export const TIMES: SystemTimes = process.env.TASKIQ_TEST_REAL_TIMES === "1" ? REAL : SCALED;
