@@ -8,8 +8,8 @@ import { loadSql } from "../postgres/sql.ts";
 
 export type Waiter = {
   /**
-   * Resolves when the task has finished or is gone, after `limitMs`, when `signal` is aborted, or when the waiter is
-   * stopped. Never rejects, also while the database is away: the caller reads the row afterwards and sees.
+   * Resolves when the task has finished or is gone, after `limitMs`, when `signal` (of this wait alone) is aborted, or
+   * when the waiter is stopped. Never rejects, also while the database is away: the caller reads the row afterwards and sees.
    */
   finished(taskId: string, limitMs: number, signal: AbortSignal): Promise<void>;
   /** Ends every wait, now and in future. */
@@ -29,20 +29,32 @@ type Wait = { readonly sinceMs: number; readonly over: AbortController };
 
 export function createWaiter({ database, clock }: WaiterParts): Waiter {
   const waiting = new Map<string, Set<Wait>>();
-  const stopped = new AbortController();
+  let stopped = false;
   let polling = false;
+  /** The pause of a poll that is not in a hurry; somebody new ends it. */
+  let nap: AbortController | undefined;
 
   async function poll(): Promise<void> {
     polling = true;
+    let pauseMs = QUICK_POLL_MS;
+    while (waiting.size > 0) {
+      if (!(await rest(pauseMs))) pauseMs = QUICK_POLL_MS;
+      else if (waiting.size > 0) pauseMs = (await endFinished()) ? nextPauseMs() : AWAY_POLL_MS;
+    }
+    polling = false;
+  }
+
+  /** False when it was ended. */
+  async function rest(pauseMs: number): Promise<boolean> {
+    const ended = new AbortController();
+    if (pauseMs > QUICK_POLL_MS) nap = ended;
     try {
-      let pauseMs = QUICK_POLL_MS;
-      while (waiting.size > 0) {
-        await clock.after(pauseMs);
-        if (waiting.size === 0) break;
-        pauseMs = (await endFinished()) ? nextPauseMs() : AWAY_POLL_MS;
-      }
+      await clock.after(pauseMs, ended.signal);
+      return true;
+    } catch {
+      return false;
     } finally {
-      polling = false;
+      nap = undefined;
     }
   }
 
@@ -71,6 +83,7 @@ export function createWaiter({ database, clock }: WaiterParts): Waiter {
     const waits = waiting.get(taskId);
     if (waits === undefined) waiting.set(taskId, new Set([wait]));
     else waits.add(wait);
+    nap?.abort();
     if (!polling) void poll();
   }
 
@@ -82,18 +95,22 @@ export function createWaiter({ database, clock }: WaiterParts): Waiter {
 
   return {
     async finished(taskId, limitMs, signal) {
-      const wait: Wait = { sinceMs: clock.nowMs(), over: new AbortController() };
-      const ends = AbortSignal.any([wait.over.signal, signal, stopped.signal]);
-      if (ends.aborted) return;
+      if (stopped || signal.aborted) return;
+      const over = new AbortController();
+      const wait = { sinceMs: clock.nowMs(), over };
+      signal.addEventListener("abort", () => over.abort(), { once: true });
       enter(taskId, wait);
       try {
-        await clock.after(limitMs, ends);
+        await clock.after(limitMs, over.signal);
       } catch {
         // Aborted: the wait is over.
       } finally {
         leave(taskId, wait);
       }
     },
-    stop: () => stopped.abort(),
+    stop() {
+      stopped = true;
+      for (const waits of waiting.values()) for (const { over } of waits) over.abort();
+    },
   };
 }

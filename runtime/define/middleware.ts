@@ -1,6 +1,7 @@
 /**
  * TaskIQ's hooks in TaskIQ's order: `pre…` in the order of registration, the rest reversed.
- * A hook that throws is logged and passed over: a broken hook never loses a task.
+ * A hook that throws, or that has not ended after a second, is logged and passed over: a broken hook never loses a task.
+ * `preExecute` has the attempt's own timeout instead.
  */
 
 import type { Log } from "../log.ts";
@@ -80,13 +81,31 @@ export function chainMiddlewares(middlewares: readonly Middleware[], log: Log): 
   };
 }
 
+const HOOK_TIMEOUT_MS = 1_000;
+
 async function callInTurn(chain: Middleware[], hook: HookName, args: readonly unknown[], log: Log): Promise<void> {
   for (const middleware of chain) {
     try {
       // The arguments were typed for this hook by `call`; a union of hooks cannot say so.
-      await (middleware[hook] as (...args: unknown[]) => unknown).apply(middleware, [...args]);
+      const called = (middleware[hook] as (...args: unknown[]) => unknown).apply(middleware, [...args]);
+      if (called !== undefined) await (hook === "preExecute" ? called : withinTimeout(Promise.resolve(called)));
     } catch (error) {
       log.error("hook.failed", { middleware: middleware.name, hook, error });
     }
+  }
+}
+
+async function withinTimeout(called: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const overdue = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`expected the hook to end within ${HOOK_TIMEOUT_MS} ms`)),
+      HOOK_TIMEOUT_MS,
+    );
+  });
+  try {
+    await Promise.race([called, overdue]);
+  } finally {
+    clearTimeout(timer);
   }
 }

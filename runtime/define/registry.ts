@@ -15,7 +15,7 @@ export type Registry = ReadonlyMap<string, TaskDefinition>;
 /** @throws TaskiqError `definition_invalid` when two tasks have one name */
 export function createRegistry(tasks: Iterable<AnyTask>): Registry {
   const registry = new Map<string, TaskDefinition>();
-  for (const task of tasks) {
+  for (const task of new Set(tasks)) {
     if (registry.has(task.name)) {
       throw new TaskiqError(
         "definition_invalid",

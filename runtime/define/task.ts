@@ -1,5 +1,6 @@
 /** `defineTask`: a task is its name, the schema of its input, its policy and its handler. */
 
+import { inspect } from "node:util";
 import { z } from "zod";
 import { TaskiqError } from "../errors.ts";
 import { POLICY_LIMITS, PRIORITY_LIMITS, type TaskPolicy } from "../model/task.ts";
@@ -49,7 +50,9 @@ export function defineTask<Schema extends z.ZodType, Output>(
 ): TaskDefinition<Schema, Output> {
   const checked = SHAPE.safeParse(options);
   if (!checked.success) {
-    const problems = checked.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+    const problems = checked.error.issues.map(
+      (issue) => `${issue.path.join(".")}: ${issue.message}, got ${shown(issue.path, options)}`,
+    );
     throw new TaskiqError(
       "definition_invalid",
       `defineTask(${JSON.stringify(options.name)}): ${problems.join("; ")}. Correct the definition.`,
@@ -65,6 +68,14 @@ export function defineTask<Schema extends z.ZodType, Output>(
     run: options.run,
     ...(options.commit && { commit: options.commit }),
   };
+}
+
+/** What stands at a path of the options, in at most 80 characters. */
+function shown(path: readonly PropertyKey[], options: object): string {
+  let value: unknown = options;
+  for (const key of path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
+  const text = typeof value === "string" ? JSON.stringify(value) : inspect(value, { depth: 0 });
+  return text.slice(0, 80);
 }
 
 const within = (limits: { min: number; max: number; default: number }) =>

@@ -10,7 +10,7 @@ import type { TaskError, TaskState } from "../model/task.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Queryable } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
-import type { Outgoing, SendOutcome } from "../queue/queue.ts";
+import type { Outgoing, Queue, SendOutcome } from "../queue/queue.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
 import { encodeDoorbell } from "../wire/message.ts";
 import { encodeResult } from "../wire/result.ts";
@@ -128,12 +128,11 @@ export function createAnnouncer(parts: AnnouncerParts): Announcer {
   }
 
   async function sendTo(queueName: string, messages: readonly Outgoing[], deadLetter = false): Promise<SendOutcome[]> {
-    const configured = queues.get(queueName);
-    if (configured === undefined) {
+    const queue = destinationOf(queueName, deadLetter);
+    if (queue === undefined) {
       log.warn("announce.failed", { queue: queueName, count: messages.length, code: "unknown_queue" });
       return [];
     }
-    const queue = deadLetter ? queues.deadLetter(queueName) : configured;
     const outcomes = await queue.send(messages);
     const failed = outcomes.filter((outcome) => outcome.kind === "failed");
     if (failed[0] !== undefined) {
@@ -145,6 +144,15 @@ export function createAnnouncer(parts: AnnouncerParts): Announcer {
       });
     }
     return outcomes;
+  }
+
+  /** Undefined where the configuration has changed since the row was written: it waits for one that knows the queue. */
+  function destinationOf(queueName: string, deadLetter: boolean): Queue | undefined {
+    try {
+      return deadLetter ? queues.deadLetter(queueName) : queues.get(queueName);
+    } catch {
+      return undefined;
+    }
   }
 
   async function announceDue(limit: number): Promise<number> {

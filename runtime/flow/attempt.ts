@@ -22,7 +22,7 @@ export type Attempt = {
   readonly abortReason: AbortReason | null;
   /** Resolves `graceMs` after the abort: from then on nobody waits for the handler. */
   readonly abandoned: Promise<void>;
-  /** Aborted by the first call; later ones change nothing. */
+  /** Aborted by the first call; later ones, and those after `settle`, change nothing. */
   abort(reason: AbortReason): void;
   /** Made when the handler asks for it: most never do. */
   signal(): AbortSignal;
@@ -35,13 +35,14 @@ export function startAttempt(task: ClaimedTask, nowMs: number): Attempt {
   let reason: AbortReason | null = null;
   let abandon: () => void = () => {};
   let graceTimer: NodeJS.Timeout | undefined;
+  let settled = false;
   const abandoned = new Promise<void>((resolve) => {
     abandon = resolve;
   });
   const timeoutTimer = setTimeout(abort, task.policy.timeoutMs, "timeout");
 
   function abort(why: AbortReason): void {
-    if (reason !== null) return;
+    if (reason !== null || settled) return;
     reason = why;
     clearTimeout(timeoutTimer);
     controller?.abort(why);
@@ -67,6 +68,7 @@ export function startAttempt(task: ClaimedTask, nowMs: number): Attempt {
       return controller.signal;
     },
     settle() {
+      settled = true;
       clearTimeout(timeoutTimer);
       clearTimeout(graceTimer);
     },

@@ -86,7 +86,11 @@ export async function claim(
   const verdicts = new Map<string, Verdict>();
   for (const row of rows) verdicts.set(row.id, { kind: "claimed", task: taskOf(row, options.queue) });
   if (rows.length === ids.length) return verdicts;
-  for (const row of await decline(database, ids.filter((id) => !verdicts.has(id)), options)) {
+  for (const row of await decline(
+    database,
+    ids.filter((id) => !verdicts.has(id)),
+    options,
+  )) {
     verdicts.set(row.id, { kind: row.verdict });
   }
   return verdicts;

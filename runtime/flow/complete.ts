@@ -16,15 +16,25 @@ export type Success = AttemptRef & {
 const COMPLETE = loadSql(import.meta.url, "./complete.sql");
 const LOCK_ATTEMPT = loadSql(import.meta.url, "./lock-attempt.sql");
 
-/** The ids whose success was recorded. What is missing was refused: that attempt does not own its task any more. */
-export async function complete(database: Queryable, successes: readonly Success[]): Promise<Set<string>> {
-  const rows = await database.query<{ id: string }>(COMPLETE, [
+/** Whether each success was recorded, in their order. False: the attempt does not own its task any more, nothing was changed. */
+export async function complete(database: Queryable, successes: readonly Success[]): Promise<boolean[]> {
+  const rows = await database.query<AttemptRef>(COMPLETE, [
     successes.map((success) => success.id),
     successes.map((success) => success.attempt),
     successes.map((success) => success.resultText),
     successes.map((success) => success.resultRef),
   ]);
-  return new Set(rows.map((row) => row.id));
+  const recorded = byAttempt(rows);
+  return successes.map((success) => recorded.has(keyOf(success)));
+}
+
+/** Rows of a statement by their attempt: two attempts of one task may be in one batch. */
+export function byAttempt<Row extends AttemptRef>(rows: readonly Row[]): Map<string, Row> {
+  return new Map(rows.map((row) => [keyOf(row), row]));
+}
+
+export function keyOf({ id, attempt }: AttemptRef): string {
+  return `${id}:${attempt}`;
 }
 
 /**
@@ -41,8 +51,8 @@ export async function completeWithEffects(
     const held = await tx.query(LOCK_ATTEMPT, [success.id, success.attempt]);
     if (held.length === 0) return false;
     await effects(tx);
-    const recorded = await complete(tx, [success]);
-    if (!recorded.has(success.id)) {
+    const [recorded] = await complete(tx, [success]);
+    if (recorded !== true) {
       throw new TaskiqError(
         "internal",
         `Task ${success.id}: expected attempt ${success.attempt} to own the row it has locked, its completion was refused. The commit must not change taskiq's tables.`,

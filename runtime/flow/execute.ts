@@ -60,13 +60,15 @@ export async function execute(
   const ending = await Promise.race([running, attempt.abandoned.then(() => ABANDONED)]);
   attempt.settle();
   if (ending === ABANDONED) {
-    const leaked = running.then(() => undefined);
-    return { outcome: outcomeOfAbandoned(attempt), context, leaked };
+    const outcome = outcomeOfAbandoned(attempt);
+    if (outcome.kind === "failed") await parts.middlewares.call("onError", executing, outcome.error);
+    return { outcome, context, leaked: running.then(() => undefined) };
   }
   // Narrowed: the race has two kinds of winners.
-  const outcome = outcomeOf(attempt, ending as Ending, parts.maxPayloadBytes);
+  const settled = ending as Ending;
+  const outcome = outcomeOf(attempt, settled, parts.maxPayloadBytes);
   if (outcome.kind === "failed") {
-    await parts.middlewares.call("onError", executing, (ending as { error?: unknown }).error ?? outcome.error);
+    await parts.middlewares.call("onError", executing, settled.kind === "threw" ? settled.error : outcome.error);
   }
   return { outcome, context, leaked: null };
 }
@@ -84,6 +86,8 @@ async function run(
     const input = parseInput(definition, text === null ? null : JSON.parse(text));
     const hooks = middlewares.call("preExecute", executing);
     if (hooks !== null) await hooks;
+    // Aborted while its input was read: what has not begun need not be stopped.
+    if (attempt.abortReason !== null) throw new Error(`aborted before it began: ${attempt.abortReason}`);
     return { kind: "returned", output: await definition.run(input, context) };
   } catch (error) {
     return { kind: "threw", error };
@@ -157,10 +161,10 @@ function succeeded(output: unknown, maxPayloadBytes: number): Outcome {
 
 export function failed(thrown: unknown): Outcome {
   const error = taskErrorOf(thrown);
-  if (thrown instanceof TerminalError || error.code === "input_invalid") {
+  if (isA(thrown, TerminalError) || error.code === "input_invalid") {
     return { kind: "failed", error, retry: { kind: "never" } };
   }
-  if (thrown instanceof RetryableError) {
+  if (isA(thrown, RetryableError)) {
     return { kind: "failed", error, retry: { kind: "after", delayMs: thrown.retryAfterMs } };
   }
   return { kind: "failed", error, retry: { kind: "policy" } };
@@ -169,8 +173,17 @@ export function failed(thrown: unknown): Outcome {
 /** Our own errors keep their code; a handler's has `handler_error`, whatever `code` a library put on it. */
 function taskErrorOf(thrown: unknown): TaskError {
   const { type, message, stack } = describeError(thrown);
-  const code = thrown instanceof TaskiqError ? thrown.code : "handler_error";
+  const code = isA(thrown, TaskiqError) ? thrown.code : "handler_error";
   return { code, type, message, ...(stack !== undefined && { stack }) };
+}
+
+/** `instanceof` for anything that can be thrown: asking a revoked proxy for its prototype throws. */
+function isA<Instance>(thrown: unknown, type: abstract new (...args: never[]) => Instance): thrown is Instance {
+  try {
+    return thrown instanceof type;
+  } catch {
+    return false;
+  }
 }
 
 function contextOf(attempt: Attempt, log: Log): Context {

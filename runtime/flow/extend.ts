@@ -2,7 +2,7 @@
 
 import type { Queryable } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
-import type { AttemptRef } from "./complete.ts";
+import { type AttemptRef, byAttempt, keyOf } from "./complete.ts";
 
 export type Extension = AttemptRef & {
   /** From 0 to 1, null when it has not changed. */
@@ -25,32 +25,33 @@ export async function extend(
   attempts: readonly Extension[],
   leaseMs: number,
 ): Promise<ExtendVerdict[]> {
-  const renewed = await database.query<{ id: string; attempt: number; cancelled: boolean }>(EXTEND, [
+  const rows = await database.query<AttemptRef & { cancelled: boolean }>(EXTEND, [
     attempts.map((attempt) => attempt.id),
     attempts.map((attempt) => attempt.attempt),
     leaseMs,
     attempts.map((attempt) => attempt.progress),
     attempts.map((attempt) => attempt.progressMessage),
   ]);
-  const cancelled = new Map(renewed.map((row) => [row.id, row.cancelled]));
-  const missing = attempts.filter((attempt) => !cancelled.has(attempt.id));
+  const renewed = byAttempt(rows);
+  const missing = attempts.filter((attempt) => !renewed.has(keyOf(attempt)));
   const owned = missing.length === 0 ? new Set<string>() : await stillOwned(database, missing);
   return attempts.map((attempt) => {
-    if (cancelled.get(attempt.id) === true) return "cancelled";
-    return cancelled.has(attempt.id) || owned.has(attempt.id) ? "extended" : "lost";
+    const key = keyOf(attempt);
+    if (renewed.get(key)?.cancelled === true) return "cancelled";
+    return renewed.has(key) || owned.has(key) ? "extended" : "lost";
   });
 }
 
 async function stillOwned(database: Queryable, attempts: readonly AttemptRef[]): Promise<Set<string>> {
   const rows = await readAttempts(database, attempts);
-  return new Set(rows.filter((row) => row.state === "running").map((row) => row.id));
+  return new Set(rows.filter((row) => row.state === "running").map(keyOf));
 }
 
 /** The rows whose attempt is still the one given, with their state; an attempt that is missing is not the newest any more. */
 export function readAttempts(
   database: Queryable,
   attempts: readonly AttemptRef[],
-): Promise<{ id: string; attempt: number; state: string; worker: string | null }[]> {
+): Promise<(AttemptRef & { state: string; worker: string | null })[]> {
   return database.query(READ_ATTEMPTS, [
     attempts.map((attempt) => attempt.id),
     attempts.map((attempt) => attempt.attempt),

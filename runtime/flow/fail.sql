@@ -4,7 +4,7 @@
 -- One row per failure accepted, with the state it led to. Guard: id, attempt and state = 'running', on rows locked in id order.
 -- `id = any($1)` and `state::text`: found by id whatever the planner knew, see claim.sql.
 with outcome as (
-  select *
+  select distinct on (u.id, u.attempt) *
     from unnest($1::uuid[], $2::int[], $3::json[], $4::float8[], $5::boolean[]) as u (id, attempt, error, retry_after_ms, dead_letter)
 ),
 held as materialized (

@@ -3,7 +3,7 @@
 import type { TaskError } from "../model/task.ts";
 import type { Queryable } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
-import type { AttemptRef } from "./complete.ts";
+import { type AttemptRef, byAttempt, keyOf } from "./complete.ts";
 
 export type Failure = AttemptRef & {
   readonly error: TaskError;
@@ -17,14 +17,15 @@ export type FailedState = "queued" | "failed" | "cancelled";
 
 const FAIL = loadSql(import.meta.url, "./fail.sql");
 
-/** The state that each recorded failure led to. What is missing was refused: that attempt does not own its task any more. */
-export async function fail(database: Queryable, failures: readonly Failure[]): Promise<Map<string, FailedState>> {
-  const rows = await database.query<{ id: string; state: FailedState }>(FAIL, [
+/** The state that each failure led to, in their order. Null: the attempt does not own its task any more, nothing was changed. */
+export async function fail(database: Queryable, failures: readonly Failure[]): Promise<(FailedState | null)[]> {
+  const rows = await database.query<AttemptRef & { state: FailedState }>(FAIL, [
     failures.map((failure) => failure.id),
     failures.map((failure) => failure.attempt),
     failures.map((failure) => JSON.stringify(failure.error)),
     failures.map((failure) => failure.retryAfterMs),
     failures.map((failure) => failure.deadLetter),
   ]);
-  return new Map(rows.map((row) => [row.id, row.state]));
+  const recorded = byAttempt(rows);
+  return failures.map((failure) => recorded.get(keyOf(failure))?.state ?? null);
 }

@@ -26,7 +26,9 @@ reaped as (
      set state = e.next_state,
          losses = t.losses + 1,
          error = case
-           when e.next_state <> 'failed' then t.error
+           -- A task that is queued again keeps the error of its last failure; one that ends says why it ended.
+           when e.next_state = 'queued' then t.error
+           when e.next_state = 'cancelled' then null
            when t.on_lost = 'fail' then json_build_object(
              'code', 'lost',
              'type', 'WorkerLost',
@@ -49,7 +51,13 @@ reaped as (
 ),
 logged as (
   insert into taskiq.attempt (task_id, attempt, outcome, worker, error, started_at)
-  select id, attempt, case state when 'cancelled' then 'cancelled' else 'lost' end, worker, error, started_at from reaped
+  select id,
+         attempt,
+         case state when 'cancelled' then 'cancelled' else 'lost' end,
+         worker,
+         case state when 'failed' then error end,
+         started_at
+    from reaped
 ),
 rung as (
   insert into taskiq.outbox (kind, task_id, queue, send_at)

@@ -18,6 +18,7 @@ held as materialized (
 released as (
   update taskiq.task t
      set state = held.next_state,
+         error = case held.next_state when 'queued' then t.error end,
          lease_until = null,
          announced_at = now(),
          rings = 0,

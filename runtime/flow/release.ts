@@ -2,18 +2,19 @@
 
 import type { Queryable } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
-import type { AttemptRef } from "./complete.ts";
+import { type AttemptRef, byAttempt, keyOf } from "./complete.ts";
 
 const RELEASE = loadSql(import.meta.url, "./release.sql");
 
-/** The state each attempt led to. What is missing was refused: that attempt does not own its task any more. */
+/** The state each attempt led to, in their order. Null: it does not own its task any more, nothing was changed. */
 export async function release(
   database: Queryable,
   attempts: readonly AttemptRef[],
-): Promise<Map<string, "queued" | "cancelled">> {
-  const rows = await database.query<{ id: string; state: "queued" | "cancelled" }>(RELEASE, [
+): Promise<("queued" | "cancelled" | null)[]> {
+  const rows = await database.query<AttemptRef & { state: "queued" | "cancelled" }>(RELEASE, [
     attempts.map((attempt) => attempt.id),
     attempts.map((attempt) => attempt.attempt),
   ]);
-  return new Map(rows.map((row) => [row.id, row.state]));
+  const released = byAttempt(rows);
+  return attempts.map((attempt) => released.get(keyOf(attempt))?.state ?? null);
 }

@@ -56,9 +56,19 @@ created as (
    order by r.id
   on conflict (id) do nothing
   returning id, queue, not_before
+),
+rung as (
+  insert into taskiq.outbox (kind, task_id, queue, send_at)
+  select 'doorbell',
+         id,
+         queue,
+         case when not_before <= now() then now() + $26::float8 * interval '1 millisecond' else not_before end
+    from created
+   order by id
+  returning id, task_id
 )
-insert into taskiq.outbox (kind, task_id, queue, send_at)
-select 'doorbell', id, queue, greatest(not_before, now() + $26::float8 * interval '1 millisecond')
+select created.id,
+       rung.id as outbox_id,
+       created.not_before <= now() as due
   from created
- order by id
-returning task_id as id, id as outbox_id, send_at <= now() + $26::float8 * interval '1 millisecond' as due
+  join rung on rung.task_id = created.id

@@ -13,7 +13,7 @@ import type { TaskDefinition } from "../define/task.ts";
 import { TaskiqError } from "../errors.ts";
 import { encodeJson } from "../payload/json.ts";
 import type { PayloadStore } from "../payload/payload.ts";
-import { isBusyError, isValueError } from "../postgres/failure.ts";
+import { isBusyError, isLockTimeout, isValueError } from "../postgres/failure.ts";
 import { type Database, isConnectionError, isSerializationError } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
 import type { Announcer, Doorbell } from "./announce.ts";
@@ -74,6 +74,13 @@ const MAX_BYTES_A_STATEMENT = 8 * 1024 * 1024;
 const SUBMIT = loadSql(import.meta.url, "./submit.sql");
 const READ_IDEMPOTENCY = loadSql(import.meta.url, "./read-idempotency.sql");
 
+/** A request whose task, queue and input are in order; `text` is the input's JSON, null for null. */
+type CheckedRequest = {
+  readonly request: TaskRequest;
+  readonly definition: TaskDefinition;
+  readonly text: string | null;
+};
+
 type PreparedTask = {
   readonly sending: SendingTask;
   readonly definition: TaskDefinition;
@@ -108,8 +115,15 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
 
   async function submit(requests: readonly TaskRequest[], options: SubmitOptions): Promise<Submitted> {
     const key = options.idempotencyKey ?? null;
-    const definitions = requests.map(definitionOf);
-    if (key === null) return await accept(requests, definitions, options.tenant, null, null);
+    const { tenant } = options;
+    if (requests.length === 0) {
+      throw new TaskiqError(
+        "request_invalid",
+        "expected at least one task, got none. Submit 1 to 1,000 tasks at once.",
+      );
+    }
+    const checked = requests.map(check);
+    if (key === null) return await accept(checked, tenant, null, null);
 
     const requestHash = hashOf(requests);
     const name = `${options.tenant}\n${key}`;
@@ -118,7 +132,7 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
       if (!other.requestHash.equals(requestHash)) throw mismatch(key);
       return { kind: "replayed", ids: (await other.answer).ids };
     }
-    const answer = accept(requests, definitions, options.tenant, key, requestHash);
+    const answer = accept(checked, tenant, key, requestHash);
     underWay.set(name, { requestHash, answer });
     try {
       return await answer;
@@ -128,8 +142,10 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
   }
 
   /** Checked before anything is written, so that one bad request of a batch costs nothing. */
-  function definitionOf(request: TaskRequest, index: number, all: readonly TaskRequest[]): TaskDefinition {
+  function check(request: TaskRequest, index: number, all: readonly TaskRequest[]): CheckedRequest {
     const at = all.length === 1 ? "" : `tasks.${index}.`;
+    // First, because it is the one step that takes any value whatever: cycles, bigints, endless nesting.
+    const text = encodeInput(request.input, at);
     const definition = registry.get(request.task);
     if (definition === undefined) {
       throw new TaskiqError(
@@ -156,12 +172,11 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
         details: { issues },
       });
     }
-    return definition;
+    return { request, definition, text };
   }
 
   async function accept(
-    requests: readonly TaskRequest[],
-    definitions: readonly TaskDefinition[],
+    requests: readonly CheckedRequest[],
     tenant: string,
     key: string | null,
     requestHash: Buffer | null,
@@ -169,11 +184,9 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     const owner = uuidv7();
     const tasks: PreparedTask[] = [];
     let bytes = 0;
-    for (const [index, request] of requests.entries()) {
-      const definition = definitions[index] as TaskDefinition; // One definition a request.
-      const text = encodeInput(request.input);
-      bytes += text?.length ?? 0;
-      tasks.push(await prepare(request, definition, nthId(owner, index), tenant, text));
+    for (const [index, checked] of requests.entries()) {
+      bytes += checked.text?.length ?? 0;
+      tasks.push(await prepare(checked, nthId(owner, index), tenant));
     }
     const answer = await batcher.add({
       tenant,
@@ -183,17 +196,12 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
       bytes: Math.min(bytes, MAX_BYTES_A_STATEMENT),
     });
     if (answer instanceof TaskiqError) throw answer;
-    for (const task of tasks) await middlewares.call("postSend", task.sending);
+    if (answer.kind === "created") for (const task of tasks) await middlewares.call("postSend", task.sending);
     return answer;
   }
 
-  async function prepare(
-    request: TaskRequest,
-    definition: TaskDefinition,
-    id: string,
-    tenant: string,
-    text: string | null,
-  ): Promise<PreparedTask> {
+  async function prepare(checked: CheckedRequest, id: string, tenant: string): Promise<PreparedTask> {
+    const { request, definition, text } = checked;
     const sending: SendingTask = {
       id,
       name: definition.name,
@@ -214,19 +222,19 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     };
   }
 
-  function encodeInput(input: unknown): string | null {
+  function encodeInput(input: unknown, at: string): string | null {
     if (input === undefined || input === null) return null;
     let text: string;
     try {
       text = encodeJson(input);
     } catch (cause) {
       const problem = cause instanceof Error ? cause.message : String(cause);
-      throw new TaskiqError("input_not_storable", `input: ${problem}`, { cause });
+      throw new TaskiqError("input_not_storable", `${at}input: ${problem}`, { cause });
     }
     if (text.length > parts.maxPayloadBytes) {
       throw new TaskiqError(
         "payload_too_large",
-        `input: expected at most ${parts.maxPayloadBytes} bytes, got ${text.length}. Store it in S3 yourself and submit its key.`,
+        `${at}input: expected at most ${parts.maxPayloadBytes} bytes, got ${text.length}. Store it in S3 yourself and submit its key.`,
       );
     }
     return text;
@@ -242,9 +250,10 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     try {
       return await writeTogether(submissions);
     } catch (error) {
+      const apart = isValueError(error) || isLockTimeout(error);
+      if (apart && submissions.length > 1) return (await Promise.all(submissions.map((one) => write([one])))).flat();
       if (isConnectionError(error) || isBusyError(error)) return submissions.map(() => unavailable(error));
       if (!isValueError(error)) throw error;
-      if (submissions.length > 1) return (await Promise.all(submissions.map((one) => write([one])))).flat();
       return [
         new TaskiqError(
           "input_not_storable",
@@ -259,7 +268,7 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     const { rows, repeated } = await insert(parametersOf(submissions, parts.idempotencyTtlMs));
     const created = new Map(rows.map((row) => [row.id, row]));
     const losers = submissions.filter((submission) => !created.has(ownerOf(submission)) && submission.key !== null);
-    const keys = losers.length === 0 ? new Map<string, KeyRow>() : await readKeys(losers);
+    const keys = losers.length === 0 ? new Map<string, KeyRow>() : await readKeys(losers).catch(() => null);
     announcer.ring(submissions.flatMap((submission) => doorbellsOf(submission, created)));
     return submissions.map((submission) => {
       const owner = ownerOf(submission);
@@ -270,8 +279,9 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
         if (repeated) return { kind: "created", ids };
         return new TaskiqError("internal", `Task ${owner}: expected a new id, a row has it already. Submit again.`);
       }
-      const held = keys.get(`${submission.tenant}\n${submission.key}`);
-      if (held === undefined) return unavailable(new Error("the idempotency key expired while it was being used"));
+      const held = keys?.get(`${submission.tenant}\n${submission.key}`);
+      if (held === undefined)
+        return unavailable(new Error("the idempotency key could not be read, or expired meanwhile"));
       if (held.task_id === owner) return { kind: "created", ids };
       if (submission.requestHash === null || !held.request_hash.equals(submission.requestHash)) {
         return mismatch(submission.key);
@@ -385,15 +395,22 @@ function labelsText(labels: Readonly<Record<string, string>>): string | null {
   return null;
 }
 
-/** Equal for equal requests, whatever the order of their properties and the white space of the body. */
+/**
+ * Equal for equal requests, whatever the order of their properties and the white space of the body. The trace is left out: every
+ * try of a client has one of its own.
+ */
 function hashOf(requests: readonly TaskRequest[]): Buffer {
-  return createHash("sha256").update(JSON.stringify(requests, sortedProperties)).digest();
+  const canonical = requests.map(({ traceContext: _, ...request }) => sorted(request));
+  return createHash("sha256").update(encodeJson(canonical)).digest();
 }
 
-function sortedProperties(_key: string, value: unknown): unknown {
-  if (Object.is(value, -0)) return "-0";
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+/** Recursion is bounded: the inputs were encoded before, which refuses deep ones. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  if ("toJSON" in value && typeof value.toJSON === "function") return value.toJSON();
+  const entries = Object.entries(value).filter(([, entry]) => entry !== undefined);
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, entry]) => [key, sorted(entry)]));
 }
 
 function mismatch(key: string): TaskiqError {

@@ -82,7 +82,12 @@ export function isValueError(error: unknown): boolean {
   return error instanceof pg.DatabaseError && /^(?:22|23|54)/.test(error.code ?? "");
 }
 
-/** True when the server gave up on the statement because it is overloaded or a row is locked: 57014, 55P03. Try again later. */
+/** True when the server gave up on the statement because it is overloaded or a row is locked. Try again later. */
 export function isBusyError(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && (error.code === "57014" || error.code === "55P03");
+  return isLockTimeout(error) || (error instanceof pg.DatabaseError && error.code === "57014");
+}
+
+/** True when one row of the statement was locked for too long: the others go through by themselves. */
+export function isLockTimeout(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === "55P03";
 }

@@ -9,7 +9,7 @@ import type { TaskDefinition } from "../define/task.ts";
 import { TaskiqError } from "../errors.ts";
 import type { Attempt } from "../flow/attempt.ts";
 import { type Batcher, createBatcher } from "../flow/batch.ts";
-import { type AttemptRef, complete, completeWithEffects, type Success } from "../flow/complete.ts";
+import { type AttemptRef, byAttempt, complete, completeWithEffects, keyOf, type Success } from "../flow/complete.ts";
 import { failed, type Outcome } from "../flow/execute.ts";
 import { readAttempts } from "../flow/extend.ts";
 import { type Failure, fail } from "../flow/fail.ts";
@@ -58,16 +58,16 @@ const TRANSACTION_CONTROL =
 export function createRecorder(parts: RecorderParts): Recorder {
   const { database, payloads } = parts;
   const successes = batched<Success>(async (items) => {
-    const accepted = await complete(database, items);
-    return items.map((item) => (accepted.has(item.id) ? "succeeded" : "refused"));
+    const recorded = await complete(database, items);
+    return recorded.map((accepted) => (accepted ? "succeeded" : "refused"));
   });
   const failures = batched<Failure>(async (items) => {
     const states = await fail(database, items);
-    return items.map((item) => states.get(item.id) ?? "refused");
+    return states.map((state) => state ?? "refused");
   });
   const releases = batched<AttemptRef>(async (items) => {
     const states = await release(database, items);
-    return items.map((item) => states.get(item.id) ?? "refused");
+    return states.map((state) => state ?? "refused");
   });
 
   /** One statement for many attempts, tried until the database has answered. A value it cannot store is refused by itself. */
@@ -107,9 +107,9 @@ export function createRecorder(parts: RecorderParts): Recorder {
   async function withLostAnswers(items: readonly AttemptRef[], recorded: readonly Recorded[]): Promise<Recorded[]> {
     const refused = items.filter((_, index) => recorded[index] === "refused");
     if (refused.length === 0) return [...recorded];
-    const rows = new Map((await readAttempts(database, refused)).map((row) => [row.id, row.state]));
+    const rows = byAttempt(await readAttempts(database, refused));
     return items.map((item, index) => {
-      const state = rows.get(item.id);
+      const state = rows.get(keyOf(item))?.state;
       if (recorded[index] !== "refused" || state === undefined || state === "running")
         return recorded[index] ?? "refused";
       return state as Recorded; // A row whose newest attempt is ours and has ended is in one of these states.

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { hold } from "../flow/waiting.ts";
 import { startAwsProxy } from "../support/aws-proxy.ts";
 import { createTask, readOutbox, readTask, readTasks } from "../support/tasks.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
@@ -127,6 +128,23 @@ test("a caller that waits does not notice an outage that is shorter than its pat
     await api.close();
     await proxy.close();
   }
+});
+
+test("a database that gives up on a statement is away for its caller", async () => {
+  const id = await createTask(steady.database);
+  const holder = await hold(steady.database, (tx) => tx.raw.query("lock table taskiq.task in access exclusive mode"));
+  try {
+    const answers = await Promise.all([
+      steady.get(`/v1/tasks/${id}`),
+      steady.post("/v1/tasks", { task: "echo" }),
+      steady.post("/v1/tasks", { task: "echo" }, { "idempotency-key": "locked" }),
+    ]);
+    for (const answer of answers) expectAway(answer);
+  } finally {
+    await holder.end();
+  }
+  expect((await steady.get(`/v1/tasks/${id}`)).status).toBe(200);
+  expect((await steady.post("/v1/tasks", { task: "echo" }, { "idempotency-key": "locked" })).status).toBe(202);
 });
 
 test("tasks are accepted while SQS is away; their doorbells wait in the outbox", async () => {

@@ -14,8 +14,6 @@ afterAll(async () => {
   await place?.drop();
 });
 
-const JSON_TYPE = "application/json";
-
 test.each([
   ["GET", "/"],
   ["GET", "/v1"],

@@ -48,7 +48,7 @@ test("listens on a free port, and keeps connections open longer than a load bala
   const { status, headers } = await send("GET", "/livez").got;
   expect(status).toBe(200);
   expect(headers.connection).toBe("keep-alive");
-  expect(Number(/timeout=(\d+)/.exec(headers["keep-alive"] ?? "")?.[1])).toBeGreaterThanOrEqual(65);
+  expect(Number(/timeout=(\d+)/.exec(String(headers["keep-alive"]))?.[1])).toBeGreaterThanOrEqual(65);
 });
 
 test("says that the port is taken", async () => {

@@ -138,11 +138,10 @@ test("outlives a database that is away", async () => {
   await wait;
 });
 
-test("polls quickly for whoever has just come, and slower after a second", async () => {
-  const id = await createTask(database, { state: "running" });
+/** A clock whose time passes as fast as it is waited for, except for the waits themselves. */
+function quickClock() {
   const pauses: number[] = [];
   let nowMs = 0;
-  // Its time passes as fast as it is waited for.
   const clock: Clock = {
     ...systemClock,
     nowMs: () => nowMs,
@@ -152,6 +151,12 @@ test("polls quickly for whoever has just come, and slower after a second", async
       nowMs += ms;
     },
   };
+  return { clock, pauses };
+}
+
+test("polls quickly for whoever has just come, and slower after a second", async () => {
+  const id = await createTask(database, { state: "running" });
+  const { clock, pauses } = quickClock();
   const waiter = createWaiter({ database, clock });
   const wait = waiter.finished(id, LONG_MS, leaving.signal);
   await until(() => pauses.length >= 25);
@@ -159,4 +164,31 @@ test("polls quickly for whoever has just come, and slower after a second", async
   await wait;
   expect(new Set(pauses.slice(0, 19))).toEqual(new Set([50]));
   expect(new Set(pauses.slice(21))).toEqual(new Set([200]));
+});
+
+test("whoever comes while it polls slowly does not wait for that", async () => {
+  const [first = "", second = ""] = await createTasks(database, [{ state: "running" }, { state: "running" }]);
+  const { clock, pauses } = quickClock();
+  let slow = Promise.withResolvers<void>();
+  const after: Clock["after"] = async (ms, signal) => {
+    await clock.after(ms, signal);
+    if (ms !== 200) return;
+    // Would never end by itself.
+    await new Promise((_resolve, reject) => {
+      signal?.addEventListener("abort", () => reject(signal.reason));
+      slow.resolve();
+    });
+  };
+  const waiter = createWaiter({ database, clock: { ...clock, after } });
+  const waits = [waiter.finished(first, LONG_MS, leaving.signal)];
+  await slow.promise;
+  slow = Promise.withResolvers();
+  const count = pauses.length;
+  waits.push(waiter.finished(second, LONG_MS, leaving.signal));
+  await slow.promise;
+  expect(pauses.slice(count)).toContain(50);
+  leaving.abort();
+  waits.push(waiter.finished(second, LONG_MS, new AbortController().signal));
+  waiter.stop();
+  await Promise.all(waits);
 });

@@ -49,8 +49,7 @@ function failure(id: string, changes: Partial<Failure> = {}): Failure {
 
 /** The state each failure led to, in order; null where it was refused. */
 async function record(queryable: Queryable, failures: readonly Failure[]): Promise<(FailedState | null)[]> {
-  const states = await fail(queryable, failures);
-  return failures.map(({ id }) => states.get(id) ?? null);
+  return await fail(queryable, failures);
 }
 
 describe("a failure to be tried again", () => {

@@ -192,7 +192,7 @@ async function deliver(ids: readonly string[], worker: number, world: World): Pr
 async function recordSuccess(attempts: readonly Held[], world: World): Promise<void> {
   const successes = attempts.map((each) => ({ ...each, resultText: String(each.attempt), resultRef: null }));
   const accepted = await complete(database, successes);
-  for (const each of attempts) if (accepted.has(each.id)) world.succeeded.get(each.id)?.push(each);
+  for (const [index, each] of attempts.entries()) if (accepted[index]) world.succeeded.get(each.id)?.push(each);
 }
 
 async function commit(attempt: Held, world: World): Promise<void> {

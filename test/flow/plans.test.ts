@@ -27,8 +27,10 @@ type Hot = { readonly file: string; readonly params: readonly unknown[]; readonl
 
 /** With the blocks they may touch: some dozens a row they change. The whole table has thousands. */
 const HOT: readonly Hot[] = [
-  { file: "flow/claim.sql", params: [queued, "worker-1", 30_000, ["demo"], 3_600_000, 30_000], maxBlocks: 600 },
-  { file: "flow/claim.sql", params: [finished, "worker-1", 30_000, ["demo"], 3_600_000, 30_000], maxBlocks: 300 },
+  { file: "flow/claim.sql", params: [queued, "worker-1", 30_000, ["demo"]], maxBlocks: 600 },
+  { file: "flow/claim.sql", params: [finished, "worker-1", 30_000, ["demo"]], maxBlocks: 300 },
+  { file: "flow/decline.sql", params: [finished, ["demo"], 3_600_000, 30_000], maxBlocks: 300 },
+  { file: "flow/decline.sql", params: [queued, [], 86_400_000, 30_000], maxBlocks: 600 },
   { file: "flow/extend.sql", params: [running, each(1), 30_000, each(null), each(null)], maxBlocks: 300 },
   { file: "flow/read-attempts.sql", params: [running, each(1)], maxBlocks: 100 },
   { file: "flow/lock-attempt.sql", params: [running[0], 1], maxBlocks: 20 },

@@ -44,8 +44,7 @@ afterAll(async () => {
 
 /** The state each attempt led to, in order; null where it was refused. */
 async function giveBack(queryable: Queryable, attempts: readonly { id: string; attempt: number }[]) {
-  const states = await release(queryable, attempts);
-  return attempts.map(({ id }) => states.get(id) ?? null);
+  return await release(queryable, attempts);
 }
 
 test("queues the task and rings at once, at no cost to any counter", async () => {
@@ -183,7 +182,7 @@ describe("two at once", () => {
         ids.map((id) => ({ id, attempt: 1 })),
       ),
     ]);
-    expect(accepted.size + states.size).toBe(ids.length);
+    expect(accepted.filter(Boolean).length + states.filter(Boolean).length).toBe(ids.length);
   });
 
   test("batches of the same attempts in shuffled order from 8 connections: each given back once, no deadlock", async () => {

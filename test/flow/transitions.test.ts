@@ -38,11 +38,15 @@ const LATER = [
 /** How every statement of flow/ is called for a set of tasks: the parameters differ, the rows are the same. */
 const CALLS: Record<string, (ids: readonly string[]) => readonly (readonly unknown[])[]> = {
   claim: (ids) => [
-    [ids, "worker-2", 30_000, ["demo"], 3_600_000, 30_000],
-    [ids, "worker-2", 30_000, [], 3_600_000, 30_000],
-    [ids, "worker-2", 30_000, [], 0, 30_000],
+    [ids, "worker-2", 30_000, ["demo"]],
+    [ids, "worker-2", 30_000, []],
   ],
   complete: (ids) => fences(ids).map((fence) => [ids, fence, ids.map(() => '"new"'), ids.map(() => null)]),
+  decline: (ids) => [
+    [ids, ["demo"], 3_600_000, 30_000],
+    [ids, [], 3_600_000, 30_000],
+    [ids, [], 0, 30_000],
+  ],
   extend: (ids) => fences(ids).map((fence) => [ids, fence, 30_000, ids.map(() => 0.5), ids.map(() => "half")]),
   fail: (ids) =>
     fences(ids).flatMap((fence) =>

@@ -8,6 +8,8 @@ export type SystemTimes = {
   readonly env: Readonly<Record<string, string>>;
   readonly leaseMs: number;
   readonly commitTimeoutMs: number;
+  /** The longest that a commit may be allowed to take: where it can be, longer than a lease. */
+  readonly longestCommitMs: number;
   /** One and a half leases: whoever is away for this long has lost its attempts. */
   readonly awayMs: number;
   /** Within this time after the lease ran out a lost task runs again. */
@@ -34,6 +36,7 @@ const SCALED: SystemTimes = {
   },
   leaseMs: 6_000,
   commitTimeoutMs: 2_000,
+  longestCommitMs: 7_500,
   awayMs: 9_000,
   recoveryMs: 5_000,
   ringAgainAfterMs: 2_000,
@@ -50,6 +53,7 @@ const REAL: SystemTimes = {
   env: {},
   leaseMs: 30_000,
   commitTimeoutMs: 5_000,
+  longestCommitMs: 7_500,
   awayMs: 45_000,
   recoveryMs: 5_000,
   ringAgainAfterMs: 300_000,

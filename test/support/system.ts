@@ -48,7 +48,7 @@ export type System = {
   readonly databaseUrl: string;
   readonly queue: Queue;
   readonly deadLetter: Queue;
-  readonly awsEndpoint: string;
+  readonly aws: SystemAws;
   /** The server behind the database, where the test has one of its own. */
   readonly postgres: Postgres | undefined;
   /** Starts the API with the executor loops and waits until it takes requests. `env` is put over the system's. */
@@ -61,6 +61,15 @@ export type System = {
   startAwsAgain(): Promise<void>;
   /** Kills what still runs. */
   stop(): Promise<void>;
+};
+
+/** How SQS and S3 are reached by parts that run in the test itself. */
+export type SystemAws = {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly credentials: typeof CREDENTIALS;
+  readonly queues: readonly { readonly name: string; readonly url: string; readonly deadLetterUrl: string }[];
+  readonly bucket: string;
 };
 
 export type SystemOptions = {
@@ -92,20 +101,28 @@ export async function startSystem({ ownServer = false, env: settings = {} }: Sys
 
   async function start(): Promise<System> {
     const [postgres, firstAws] = await Promise.all([ownServer ? startServer(started) : undefined, startEmulator()]);
-    let aws = firstAws;
-    started.push(() => aws.stop());
+    let emulator = firstAws;
+    started.push(() => emulator.stop());
     const { url: databaseUrl } = postgres ?? (await cloneDatabase(started));
     await executeSql(databaseUrl, "create table public.effect (task_id uuid not null, attempt int not null)");
     const database = openDatabase({ connectionString: databaseUrl, max: 2, applicationName: "test" });
     started.push(() => database.close());
 
-    const { endpoint } = aws;
-    const address = {
-      name: QUEUE,
-      url: emulatedQueueUrl(endpoint, sqsName(QUEUE)),
-      deadLetterUrl: emulatedQueueUrl(endpoint, deadLetterSqsName(QUEUE)),
+    const { endpoint } = firstAws;
+    const aws: SystemAws = {
+      endpoint,
+      region: REGION,
+      credentials: CREDENTIALS,
+      queues: [
+        {
+          name: QUEUE,
+          url: emulatedQueueUrl(endpoint, sqsName(QUEUE)),
+          deadLetterUrl: emulatedQueueUrl(endpoint, deadLetterSqsName(QUEUE)),
+        },
+      ],
+      bucket: LOCAL_BUCKET,
     };
-    const queues = openQueues({ region: REGION, endpoint, credentials: CREDENTIALS, queues: [address] });
+    const queues = openQueues(aws);
     started.push(async () => queues.close());
     const queue = queues.get(QUEUE);
     if (queue === undefined) throw new Error("expected the queue that was configured");
@@ -119,7 +136,7 @@ export async function startSystem({ ownServer = false, env: settings = {} }: Sys
       AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
       AWS_PROFILE: "",
       TASKIQ_S3_BUCKET: LOCAL_BUCKET,
-      TASKIQ_QUEUES: JSON.stringify([address]),
+      TASKIQ_QUEUES: JSON.stringify(aws.queues),
       TASKIQ_TASK_MODULES: TASK_MODULES.join(","),
       TASKIQ_DATABASE_POOL: "5",
       TASKIQ_WORKER_SLOTS: "50",
@@ -142,7 +159,7 @@ export async function startSystem({ ownServer = false, env: settings = {} }: Sys
       databaseUrl,
       queue,
       deadLetter: queues.deadLetter(QUEUE),
-      awsEndpoint: endpoint,
+      aws,
       postgres,
       async startApi(more = {}) {
         const role = startRole("api", "api", more);
@@ -154,9 +171,9 @@ export async function startSystem({ ownServer = false, env: settings = {} }: Sys
         await role.logged("worker.started");
         return role;
       },
-      stopAws: () => aws.stop(),
+      stopAws: () => emulator.stop(),
       async startAwsAgain() {
-        aws = await startEmulator(Number(new URL(endpoint).port));
+        emulator = await startEmulator(Number(new URL(endpoint).port));
       },
       stop,
     };

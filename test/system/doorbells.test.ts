@@ -22,7 +22,7 @@ describe.concurrent("a doorbell", { timeout: TIMES.testTimeoutMs }, () => {
   }) => {
     const system = await startSystem();
     onTestFinished(system.stop);
-    const { hostname, port } = new URL(system.awsEndpoint);
+    const { hostname, port } = new URL(system.aws.endpoint);
     const proxy = await startTcpProxy({ host: hostname, port: Number(port) });
     onTestFinished(proxy.close);
     const [api] = await Promise.all([

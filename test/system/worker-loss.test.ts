@@ -20,6 +20,7 @@ const TASKS = 8;
 describe.concurrent("a lost worker", { timeout: TIMES.testTimeoutMs }, () => {
   it("killed with running tasks: they run elsewhere within the lease and 5 s, each with one effect and one loss", async ({
     onTestFinished,
+    annotate,
   }) => {
     const system = await startSystem();
     onTestFinished(system.stop);
@@ -34,7 +35,7 @@ describe.concurrent("a lost worker", { timeout: TIMES.testTimeoutMs }, () => {
 
     const rows = await readRows(system, ids);
     const recoveryMs = Math.max(...rows.map((row) => Number(row.started_at))) - killedAt.getTime();
-    console.log(`recovery after kill -9: ${recoveryMs} ms with a lease of ${TIMES.leaseMs} ms`);
+    await annotate(`recovery after kill -9 of a worker: ${recoveryMs} ms, lease ${TIMES.leaseMs} ms`);
     expect(recoveryMs).toBeLessThanOrEqual(TIMES.leaseMs + TIMES.recoveryMs);
     expect(await census(system)).toEqual([{ tasks: TASKS, state: "succeeded", failures: 0, losses: 1, effects: 1 }]);
     expect(rows.map(({ worker, attempt }) => ({ worker, attempt }))).toEqual(

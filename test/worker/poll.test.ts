@@ -15,7 +15,10 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  for (const one of polling) one.stop();
+  for (const one of polling) {
+    one.breaker.stop();
+    one.stop();
+  }
   await Promise.all(polling.map((one) => one.over));
   polling = [];
   await rig.reset();
@@ -77,7 +80,6 @@ function startPolling({ slots: total = 100, ways, waitMs = 30, clock = systemClo
     stop() {
       stopping.abort();
       slots.wake();
-      breaker.stop();
     },
   };
   polling.push(one);
@@ -244,9 +246,9 @@ describe("stopped", () => {
 
   test("it does not wait for a database that is away", async () => {
     const breaker = awayFor(createGate());
-    const { queue, over } = startPolling({ tripped: breaker });
-    const stopping = polling[0];
-    stopping?.stop();
+    const { queue, stop, over } = startPolling({ tripped: breaker });
+    await until(() => probes >= 1);
+    stop();
     let ended = false;
     void over.then(() => {
       ended = true;
