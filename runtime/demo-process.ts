@@ -37,8 +37,8 @@ export type DemoProcessOptions = {
   readonly env: Readonly<Record<string, string>>;
   /** Show warnings and errors only. */
   readonly quiet: boolean;
-  /** Called when the process ends although nobody asked it to. */
-  onExit(reason: string): void;
+  /** Called when the process ends although nobody asked it to; `how` completes "it …". */
+  onExit(how: string, wasReady: boolean): void;
 };
 
 export function startDemoProcess({ name, env, quiet, onExit }: DemoProcessOptions): DemoProcess {
@@ -50,17 +50,20 @@ export function startDemoProcess({ name, env, quiet, onExit }: DemoProcessOption
   });
   const exited = once(child, "exit");
   let stopping = false;
+  let wasReady = false;
   const { promise: ready, resolve } = Promise.withResolvers<void>();
   eachLine(child.stdout, (text) => {
     const line = parse(text);
     if (line === undefined) return;
-    if (READY_EVENTS.has(line.event)) resolve();
-    else if (!QUIET_EVENTS.has(line.event) && !(quiet && line.level === "info"))
+    if (READY_EVENTS.has(line.event)) {
+      wasReady = true;
+      resolve();
+    } else if (!QUIET_EVENTS.has(line.event) && !(quiet && line.level === "info"))
       print(name, describe(line), line.level);
   });
   eachLine(child.stderr, (text) => print(name, text, "error"));
   void exited.then(([code, signal]) => {
-    if (!stopping) onExit(`${name} ended with ${signal ?? `code ${code}`}`);
+    if (!stopping) onExit(`ended with ${signal ?? `code ${code}`}`, wasReady);
   });
   // Whatever ends this process ends its children.
   process.once("exit", () => child.kill("SIGKILL"));

@@ -51,11 +51,26 @@ export async function demo(options: DemoOptions): Promise<number> {
     const env = { ...stack.env, ...DEMO_SETTINGS, TASKIQ_HTTP_PORT: String(options.port) };
     // With --exit a terminal shows how many tasks are where; elsewhere the lines tell.
     const quiet = options.exit && process.stdout.isTTY;
-    const roles = [["api", "api"], ...Array.from({ length: WORKERS }, (_, index) => [`worker-${index + 1}`, "worker"])];
-    const started = roles.map(([name = "", SERVICE_ROLE = ""]) =>
-      startDemoProcess({ name, env: { ...env, SERVICE_ROLE }, quiet, onExit: fail }),
-    );
-    processes.push(...started);
+    const start = (name: string, role: string): DemoProcess => {
+      const started = startDemoProcess({
+        name,
+        env: { ...env, SERVICE_ROLE: role },
+        quiet,
+        onExit: (how, wasReady) => {
+          if (!wasReady) return fail(`${name} ${how} before it was ready`);
+          if (stopping.signal.aborted) return;
+          // As a service would: so that a worker can be killed, and its tasks be seen to go on elsewhere.
+          process.stdout.write(`${styleText("yellow", `${name} ${how}; starting another`)}\n`);
+          start(name, role);
+        },
+      });
+      processes.push(started);
+      return started;
+    };
+    const started = [
+      start("api", "api"),
+      ...Array.from({ length: WORKERS }, (_, index) => start(`worker-${index + 1}`, "worker")),
+    ];
     await Promise.race([Promise.all(started.map((one) => one.ready)), aborted(stopping.signal)]);
     const baseUrl = `http://127.0.0.1:${options.port}`;
     if (!stopping.signal.aborted) {
@@ -116,7 +131,7 @@ function printWelcome(baseUrl: string, parts: readonly { name: string; where: st
       `  curl -s ${baseUrl}/tasks/<task_id>`,
       `  npx taskiq-aws task run sleep '{"duration_seconds": 3}' --wait --url ${baseUrl}`,
       "",
-      "Ctrl-C stops everything. What happens:",
+      "Ctrl-C stops everything; kill -9 a worker to see its tasks go on elsewhere. What happens:",
       "",
       "",
     ].join("\n"),

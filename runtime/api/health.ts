@@ -69,7 +69,7 @@ export async function readHealth({ database, queues, clock }: HealthParts): Prom
   const status =
     rows.kind === "failed" && !anyQueue
       ? "unavailable"
-      : rows.kind === "answered" && allQueues 
+      : rows.kind === "answered" && allQueues && served
         ? "ok"
         : "degraded";
   return {

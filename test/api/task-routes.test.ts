@@ -177,6 +177,12 @@ describe("POST /v1/tasks", () => {
     }
   });
 
+  test("an input that a task's schema cannot follow is the caller's mistake", async () => {
+    const { status, body } = await api.post("/v1/tasks", { task: "endless", input: 1 });
+    expect(status).toBe(422);
+    expect(body).toMatchObject({ code: "request_invalid", issues: [{ path: "input" }] });
+  });
+
   test("refuses an input above the limit of payloads, though the body is within its own", async () => {
     const small = await openTestApi(place, { limits: { maxPayloadBytes: 100_000 } });
     try {

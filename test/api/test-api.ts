@@ -1,4 +1,4 @@
-/** The API on a database and queues of its own, with three small tasks. No worker runs: a test moves the rows itself. */
+/** The API on a database and queues of its own, with a few small tasks. No worker runs: a test moves the rows itself. */
 import { z } from "zod";
 import { type Api, type ApiParts, createApi } from "../../runtime/api/server.ts";
 import { systemClock } from "../../runtime/clock.ts";
@@ -24,6 +24,15 @@ const strict = defineTask({
 /** Its schema calls itself for each level of the input. */
 const recursive = defineTask({ name: "recursive", input: z.json(), run: (input) => input });
 
+/** Its schema runs out of stack, whatever comes. */
+const endless = defineTask({
+  name: "endless",
+  input: z.unknown().refine(function follow(input): boolean {
+    return follow([input]);
+  }),
+  run: (input) => input,
+});
+
 export type Answer = {
   readonly status: number;
   readonly headers: Readonly<Record<string, unknown>>;
@@ -41,6 +50,8 @@ type Body = {
 
 export type TestApi = Api & {
   readonly database: Database;
+  /** The ids that were asked for by each poll for those who wait. */
+  readonly polls: readonly string[][];
   /** Events logged as lines of JSON. */
   readonly lines: string[];
   get(url: string, headers?: Record<string, string>): Promise<Answer>;
@@ -95,7 +106,7 @@ export async function openTestApi({ databaseUrl, aws }: Place, options: TestApiO
   });
   const payloads = openPayloadStore({ ...address, bucket: aws.bucket, maxBytes: limits.maxPayloadBytes });
   const announcer = createAnnouncer({ database, queues, payloads, log });
-  const registry = createRegistry([echo, strict, recursive, sleep]);
+  const registry = createRegistry([echo, strict, recursive, endless, sleep]);
   const submitter = createSubmitter({
     database,
     payloads,
@@ -108,7 +119,26 @@ export async function openTestApi({ databaseUrl, aws }: Place, options: TestApiO
     idempotencyTtlMs: 86_400_000,
     groupCommitMs: 2,
   });
-  const parts = { submitter, registry, database, payloads, queues, log, clock: systemClock, limits, version: "1.2.3" };
+  const polls: string[][] = [];
+  const watched: Database = {
+    ...database,
+    query: (statement, params) => {
+      // Its one parameter.
+      if (statement.name === "read-finished") polls.push(params[0] as string[]);
+      return database.query(statement, params);
+    },
+  };
+  const parts = {
+    submitter,
+    registry,
+    database: watched,
+    payloads,
+    queues,
+    log,
+    clock: systemClock,
+    limits,
+    version: "1.2.3",
+  };
   const api = await createApi({ ...parts, ...options.parts });
 
   async function ask(method: "GET" | "POST", url: string, headers: Record<string, string>, payload?: string | Buffer) {
@@ -122,6 +152,7 @@ export async function openTestApi({ databaseUrl, aws }: Place, options: TestApiO
   return {
     ...api,
     database,
+    polls,
     lines,
     get: (url, headers = {}) => ask("GET", url, headers),
     post: (url, body, headers = {}) => {

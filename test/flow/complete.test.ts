@@ -3,7 +3,7 @@ import { complete, completeWithEffects, type Success } from "../../runtime/flow/
 import { extend } from "../../runtime/flow/extend.ts";
 import { reap } from "../../runtime/flow/reap.ts";
 import { TASK_STATES } from "../../runtime/model/task.ts";
-import { type Database, openDatabase, type Queryable, type Transaction } from "../../runtime/postgres/pool.ts";
+import { type Database, openDatabase, type Transaction } from "../../runtime/postgres/pool.ts";
 import { loadSql } from "../../runtime/postgres/sql.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { ask, clearTasks, createTask, createTasks, readAttemptLog, readOutbox, readTask } from "../support/tasks.ts";
@@ -49,16 +49,11 @@ async function effects(): Promise<number> {
   return (await ask(database, "select from effect")).length;
 }
 
-/** Which of them were recorded, in order. */
-async function record(queryable: Queryable, successes: readonly Success[]): Promise<boolean[]> {
-  return await complete(queryable, successes);
-}
-
 describe("complete", () => {
   test("records the exact text of the result and ends the lease", async () => {
     const id = await createTask(database, { state: "running", error: { code: "x", type: "X", message: "earlier" } });
     const text = '{"b": 1.0,"n":18446744073709551616,"z":-0.0,"u":"\\u0000\\udc00"}';
-    expect(await record(database, [success(id, 1, text)])).toEqual([true]);
+    expect(await complete(database, [success(id, 1, text)])).toEqual([true]);
     expect(await readTask(database, id)).toMatchObject({
       state: "succeeded",
       result: text,
@@ -76,31 +71,31 @@ describe("complete", () => {
   test("records a null result, and one that is in the payload store", async () => {
     const [none, stored] = await createTasks(database, [{ state: "running" }, { state: "running" }]);
     if (none === undefined || stored === undefined) throw new Error("expected two ids");
-    await record(database, [success(none, 1, null), { id: stored, attempt: 1, resultText: null, resultRef: "v1/x" }]);
+    await complete(database, [success(none, 1, null), { id: stored, attempt: 1, resultText: null, resultRef: "v1/x" }]);
     expect(await readTask(database, none)).toMatchObject({ state: "succeeded", result: null, result_ref: null });
     expect(await readTask(database, stored)).toMatchObject({ state: "succeeded", result: null, result_ref: "v1/x" });
   });
 
   test("owes a message to the producer who waits for a reply", async () => {
     const id = await createTask(database, { state: "running", replyKey: "results/1" });
-    await record(database, [success(id)]);
+    await complete(database, [success(id)]);
     expect(await readOutbox(database)).toMatchObject([{ kind: "result", task_id: id }]);
   });
 
   test("succeeds although a cancel was asked for: the work is done", async () => {
     const id = await createTask(database, { state: "running", cancelRequested: true });
-    expect(await record(database, [success(id)])).toEqual([true]);
+    expect(await complete(database, [success(id)])).toEqual([true]);
     expect(await readTask(database, id)).toMatchObject({ state: "succeeded", cancel_requested: true });
   });
 
   test("succeeds after the lease has expired, as long as nobody reaped the attempt", async () => {
     const id = await createTask(database, { state: "running", leaseInMs: -60_000 });
-    expect(await record(database, [success(id)])).toEqual([true]);
+    expect(await complete(database, [success(id)])).toEqual([true]);
   });
 
   test.each([1, 3])("refuses attempt %i of a task whose attempt 2 runs", async (attempt) => {
     const id = await createTask(database, { state: "running", attempt: 2 });
-    expect(await record(database, [success(id, attempt)])).toEqual([false]);
+    expect(await complete(database, [success(id, attempt)])).toEqual([false]);
     expect(await readTask(database, id)).toMatchObject({ state: "running", attempt: 2, result: null });
   });
 
@@ -109,7 +104,7 @@ describe("complete", () => {
     async (state) => {
       const id = await createTask(database, { state, attempt: 1 });
       const before = await readTask(database, id);
-      expect(await record(database, [success(id)])).toEqual([false]);
+      expect(await complete(database, [success(id)])).toEqual([false]);
       expect(await readTask(database, id)).toMatchObject({ state, result: before.result, error: before.error });
       expect(await readOutbox(database)).toEqual([]);
     },
@@ -117,15 +112,15 @@ describe("complete", () => {
 
   test("the second completion of an attempt is refused and replaces nothing", async () => {
     const id = await createTask(database, { state: "running", replyKey: "results/1" });
-    await record(database, [success(id, 1, '"first"')]);
-    expect(await record(database, [success(id, 1, '"second"')])).toEqual([false]);
+    await complete(database, [success(id, 1, '"first"')]);
+    expect(await complete(database, [success(id, 1, '"second"')])).toEqual([false]);
     expect(await readTask(database, id)).toMatchObject({ result: '"first"' });
     expect(await readOutbox(database)).toHaveLength(1);
   });
 
   test("the same attempt twice in one call has one outcome", async () => {
     const id = await createTask(database, { state: "running", replyKey: "results/1" });
-    expect(await record(database, [success(id, 1, '"first"'), success(id, 1, '"first"')])).toEqual([true, true]);
+    expect(await complete(database, [success(id, 1, '"first"'), success(id, 1, '"first"')])).toEqual([true, true]);
     expect(await readTask(database, id)).toMatchObject({ result: '"first"' });
     expect(await readOutbox(database)).toHaveLength(1);
   });
@@ -134,7 +129,7 @@ describe("complete", () => {
     const id = await createTask(database, { state: "running", attempt: 2 });
     for (const order of [0, 1]) {
       const pair = [success(id, 1, '"stale"'), success(id, 2, '"fresh"')];
-      await record(database, order === 0 ? pair : pair.reverse());
+      await complete(database, order === 0 ? pair : pair.reverse());
     }
     expect(await readTask(database, id)).toMatchObject({ state: "succeeded", result: '"fresh"' });
   });
@@ -142,7 +137,7 @@ describe("complete", () => {
   test("tells a stale attempt from the one that was recorded with it in one call", async () => {
     const id = await createTask(database, { state: "running", attempt: 2 });
     const pair = [success(id, 1, '"stale"'), success(id, 2, '"fresh"')];
-    expect(await record(database, pair)).toEqual([false, true]);
+    expect(await complete(database, pair)).toEqual([false, true]);
   });
 
   test("records those of a batch that own their tasks and refuses the others", async () => {
@@ -151,7 +146,7 @@ describe("complete", () => {
       { state: "running", attempt: 2 },
       { state: "queued" },
     ]);
-    const accepted = await record(
+    const accepted = await complete(
       database,
       ids.map((id) => success(id)),
     );
@@ -162,12 +157,14 @@ describe("complete", () => {
     const ids = await createTasks(database, [{ state: "running" }, { state: "running" }]);
     const [good, bad] = ids;
     if (good === undefined || bad === undefined) throw new Error("expected two ids");
-    await expect(record(database, [success(good), success(bad, 1, "{oops")])).rejects.toMatchObject({ code: "22P02" });
+    await expect(complete(database, [success(good), success(bad, 1, "{oops")])).rejects.toMatchObject({
+      code: "22P02",
+    });
     expect(await readTask(database, good)).toMatchObject({ state: "running" });
   });
 
   test("none at all are no error", async () => {
-    expect(await record(database, [])).toEqual([]);
+    expect(await complete(database, [])).toEqual([]);
   });
 });
 
@@ -177,7 +174,7 @@ describe("two at once", () => {
     const beat = await hold(database, (tx) =>
       extend(tx, [{ id, attempt: 1, progress: 0.5, progressMessage: null }], 30_000),
     );
-    const completing = record(racing, [success(id)]);
+    const completing = complete(racing, [success(id)]);
     await untilWaiting(database, "racing");
     await beat.end();
     expect(await completing).toEqual([true]);
@@ -189,7 +186,7 @@ describe("two at once", () => {
     const reaper = await hold(database, async (tx) => {
       expect(await reap(tx, 10)).toHaveLength(1);
     });
-    const completing = record(racing, [success(id)]);
+    const completing = complete(racing, [success(id)]);
     await untilWaiting(database, "racing");
     await reaper.end();
     expect(await completing).toEqual([false]);
@@ -199,7 +196,7 @@ describe("two at once", () => {
   test("complete is recorded when the reaper that held the row gave up", async () => {
     const id = await createTask(database, { state: "running", leaseInMs: -1 });
     const reaper = await hold(database, (tx) => reap(tx, 10));
-    const completing = record(racing, [success(id)]);
+    const completing = complete(racing, [success(id)]);
     await untilWaiting(database, "racing");
     await reaper.end("undo");
     expect(await completing).toEqual([true]);
@@ -214,14 +211,17 @@ describe("two at once", () => {
     if (committing === undefined || silent === undefined) throw new Error("expected two ids");
     const commit = await hold(database, (tx) => tx.query(LOCK_ATTEMPT, [committing, 1]));
     expect((await reap(database, 10)).map((task) => task.id)).toEqual([silent]);
-    await record(commit.tx, [success(committing)]);
+    await complete(commit.tx, [success(committing)]);
     await commit.end();
     expect(await readTask(database, committing)).toMatchObject({ state: "succeeded", losses: 0 });
   });
 
   test("of two completions of one attempt one is recorded", async () => {
     const id = await createTask(database, { state: "running" });
-    const answers = await Promise.all([record(racing, [success(id, 1, "1")]), record(racing, [success(id, 1, "2")])]);
+    const answers = await Promise.all([
+      complete(racing, [success(id, 1, "1")]),
+      complete(racing, [success(id, 1, "2")]),
+    ]);
     expect(answers.flat().filter(Boolean)).toHaveLength(1);
     const winner = answers[0]?.[0] === true ? "1" : "2";
     expect(await readTask(database, id)).toMatchObject({ result: winner });
@@ -234,7 +234,7 @@ describe("two at once", () => {
     );
     const answers = await Promise.all(
       Array.from({ length: 24 }, (_, round) =>
-        record(
+        complete(
           racing,
           shuffled(ids, round).map((id) => success(id, 1, String(round))),
         ),
@@ -294,7 +294,7 @@ describe("completeWithEffects", () => {
     const id = await createTask(database, { state: "running" });
     const failing = completeWithEffects(racing, success(id), async (tx) => {
       await writeEffect(id, 1)(tx);
-      await record(tx, [success(id, 1, '"mine"')]);
+      await complete(tx, [success(id, 1, '"mine"')]);
     });
     await expect(failing).rejects.toMatchObject({ code: "internal" });
     expect(await effects()).toBe(0);
@@ -333,7 +333,7 @@ describe("completeWithEffects", () => {
       "extended",
     ]);
     expect(await reap(database, 10)).toEqual([]);
-    const other = record(racing, [success(id, 1, '"other"')]);
+    const other = complete(racing, [success(id, 1, '"other"')]);
     await untilWaiting(database, "racing");
     goOn.resolve();
     expect(await committing).toBe(true);

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { complete } from "../../runtime/flow/complete.ts";
-import { type FailedState, type Failure, fail } from "../../runtime/flow/fail.ts";
+import { type Failure, fail } from "../../runtime/flow/fail.ts";
 import { reap } from "../../runtime/flow/reap.ts";
 import { TASK_STATES } from "../../runtime/model/task.ts";
-import { type Database, openDatabase, type Queryable } from "../../runtime/postgres/pool.ts";
+import { type Database, openDatabase } from "../../runtime/postgres/pool.ts";
 import { loadSql } from "../../runtime/postgres/sql.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import {
@@ -47,15 +47,10 @@ function failure(id: string, changes: Partial<Failure> = {}): Failure {
   return { id, attempt: 1, error: SAMPLE_ERROR, retryAfterMs: null, deadLetter: true, ...changes };
 }
 
-/** The state each failure led to, in order; null where it was refused. */
-async function record(queryable: Queryable, failures: readonly Failure[]): Promise<(FailedState | null)[]> {
-  return await fail(queryable, failures);
-}
-
 describe("a failure to be tried again", () => {
   test("is queued for its due time, with a doorbell due then", async () => {
     const id = await createTask(database, { state: "running", failures: 1, rings: 4, progress: 0.5 });
-    expect(await record(database, [failure(id, { retryAfterMs: 60_000 })])).toEqual(["queued"]);
+    expect(await fail(database, [failure(id, { retryAfterMs: 60_000 })])).toEqual(["queued"]);
     const row = await readTask(database, id);
     expect(row).toMatchObject({
       state: "queued",
@@ -77,7 +72,7 @@ describe("a failure to be tried again", () => {
 
   test("is written down as an attempt with its error", async () => {
     const id = await createTask(database, { state: "running" });
-    await record(database, [failure(id, { retryAfterMs: 0 })]);
+    await fail(database, [failure(id, { retryAfterMs: 0 })]);
     const [entry, ...others] = await readAttemptLog(database, id);
     expect(others).toEqual([]);
     expect(entry).toMatchObject({ attempt: 1, outcome: "retried", worker: "worker-1", has_start: true });
@@ -86,7 +81,7 @@ describe("a failure to be tried again", () => {
 
   test("with a cancel flag ends cancelled, without a doorbell", async () => {
     const id = await createTask(database, { state: "running", cancelRequested: true });
-    expect(await record(database, [failure(id, { retryAfterMs: 0 })])).toEqual(["cancelled"]);
+    expect(await fail(database, [failure(id, { retryAfterMs: 0 })])).toEqual(["cancelled"]);
     expect(await readTask(database, id)).toMatchObject({ state: "cancelled", finished: true, lease_in_ms: null });
     expect(await readOutbox(database)).toEqual([]);
     expect(await readAttemptLog(database, id)).toMatchObject([{ outcome: "cancelled" }]);
@@ -96,7 +91,7 @@ describe("a failure to be tried again", () => {
 describe("a failure that ends the task", () => {
   test("is failed, and copied to the dead-letter queue where the budget is spent", async () => {
     const id = await createTask(database, { state: "running" });
-    expect(await record(database, [failure(id)])).toEqual(["failed"]);
+    expect(await fail(database, [failure(id)])).toEqual(["failed"]);
     expect(await readTask(database, id)).toMatchObject({
       state: "failed",
       failures: 1,
@@ -109,7 +104,7 @@ describe("a failure that ends the task", () => {
 
   test("is not copied where the handler itself ended it", async () => {
     const id = await createTask(database, { state: "running" });
-    await record(database, [failure(id, { deadLetter: false })]);
+    await fail(database, [failure(id, { deadLetter: false })]);
     expect(await readTask(database, id)).toMatchObject({ state: "failed" });
     expect(await readOutbox(database)).toEqual([]);
   });
@@ -120,14 +115,14 @@ describe("a failure that ends the task", () => {
       { state: "running", replyKey: "results/2" },
     ]);
     if (ends === undefined || again === undefined) throw new Error("expected two ids");
-    await record(database, [failure(ends), failure(again, { retryAfterMs: 0 })]);
+    await fail(database, [failure(ends), failure(again, { retryAfterMs: 0 })]);
     expect((await readOutbox(database, ends)).map((row) => row.kind).sort()).toEqual(["dead_letter", "result"]);
     expect((await readOutbox(database, again)).map((row) => row.kind)).toEqual(["doorbell"]);
   });
 
   test("with a cancel flag ends cancelled and is not copied", async () => {
     const id = await createTask(database, { state: "running", cancelRequested: true });
-    expect(await record(database, [failure(id)])).toEqual(["cancelled"]);
+    expect(await fail(database, [failure(id)])).toEqual(["cancelled"]);
     expect(await readOutbox(database)).toEqual([]);
   });
 });
@@ -135,7 +130,7 @@ describe("a failure that ends the task", () => {
 describe("an attempt that does not own its task is refused and changes nothing:", () => {
   test.each([1, 3])("attempt %i while attempt 2 runs", async (attempt) => {
     const id = await createTask(database, { state: "running", attempt: 2 });
-    expect(await record(database, [failure(id, { attempt, retryAfterMs: 0 })])).toEqual([null]);
+    expect(await fail(database, [failure(id, { attempt, retryAfterMs: 0 })])).toEqual([null]);
     expect(await readTask(database, id)).toMatchObject({ state: "running", attempt: 2, failures: 0, error: null });
     expect(await readOutbox(database)).toEqual([]);
     expect(await readAttemptLog(database, id)).toEqual([]);
@@ -145,7 +140,7 @@ describe("an attempt that does not own its task is refused and changes nothing:"
     const id = await createTask(database, { state, attempt: 1 });
     const before = await readTask(database, id);
     for (const retryAfterMs of [null, 0]) {
-      expect(await record(database, [failure(id, { retryAfterMs })])).toEqual([null]);
+      expect(await fail(database, [failure(id, { retryAfterMs })])).toEqual([null]);
     }
     expect(await readTask(database, id)).toMatchObject({
       state,
@@ -161,8 +156,8 @@ describe("an attempt that does not own its task is refused and changes nothing:"
 describe("duplicates", () => {
   test("the same failure again is refused: one failure counted, one doorbell", async () => {
     const id = await createTask(database, { state: "running" });
-    await record(database, [failure(id, { retryAfterMs: 0 })]);
-    expect(await record(database, [failure(id, { retryAfterMs: 0 })])).toEqual([null]);
+    await fail(database, [failure(id, { retryAfterMs: 0 })]);
+    expect(await fail(database, [failure(id, { retryAfterMs: 0 })])).toEqual([null]);
     expect(await readTask(database, id)).toMatchObject({ failures: 1 });
     expect(await readOutbox(database)).toHaveLength(1);
     expect(await readAttemptLog(database, id)).toHaveLength(1);
@@ -171,7 +166,7 @@ describe("duplicates", () => {
   test("the same failure twice in one call counts once", async () => {
     const id = await createTask(database, { state: "running" });
     const twice = failure(id, { retryAfterMs: 0 });
-    expect(await record(database, [twice, twice])).toEqual(["queued", "queued"]);
+    expect(await fail(database, [twice, twice])).toEqual(["queued", "queued"]);
     expect(await readTask(database, id)).toMatchObject({ failures: 1 });
     expect(await readOutbox(database)).toHaveLength(1);
   });
@@ -180,7 +175,7 @@ describe("duplicates", () => {
     for (const reversed of [false, true]) {
       const id = await createTask(database, { state: "running" });
       const pair = [failure(id, { retryAfterMs: 0 }), failure(id)];
-      const [state] = await record(database, reversed ? pair.reverse() : pair);
+      const [state] = await fail(database, reversed ? pair.reverse() : pair);
       expect(["queued", "failed"]).toContain(state);
       expect(await readTask(database, id)).toMatchObject({ state, failures: 1 });
     }
@@ -188,13 +183,13 @@ describe("duplicates", () => {
 
   test("tells a stale attempt from the one that was recorded with it in one call", async () => {
     const id = await createTask(database, { state: "running", attempt: 2 });
-    const states = await record(database, [failure(id), failure(id, { attempt: 2, retryAfterMs: 0 })]);
+    const states = await fail(database, [failure(id), failure(id, { attempt: 2, retryAfterMs: 0 })]);
     expect(await readTask(database, id)).toMatchObject({ state: "queued", failures: 1 });
     expect(states).toEqual([null, "queued"]);
   });
 
   test("none at all are no error", async () => {
-    expect(await record(database, [])).toEqual([]);
+    expect(await fail(database, [])).toEqual([]);
   });
 });
 
@@ -202,7 +197,7 @@ describe("the outbox", () => {
   test("an old sender that settles late cannot delete the doorbell of the retry", async () => {
     const id = await createTask(database, { state: "running" });
     const old = await createOutboxRow(database, { taskId: id, sendInMs: 5_000 });
-    await record(database, [failure(id, { retryAfterMs: 60_000 })]);
+    await fail(database, [failure(id, { retryAfterMs: 60_000 })]);
     expect(await database.query(SETTLE_OUTBOX, [[old]])).toEqual([]);
     const [row, ...others] = await readOutbox(database, id);
     expect(others).toEqual([]);
@@ -213,7 +208,7 @@ describe("the outbox", () => {
   test("an old sender that settles while the retry is being written cannot delete its doorbell", async () => {
     const id = await createTask(database, { state: "running" });
     const old = await createOutboxRow(database, { taskId: id, sendInMs: 5_000 });
-    const failing = await hold(database, (tx) => record(tx, [failure(id, { retryAfterMs: 60_000 })]));
+    const failing = await hold(database, (tx) => fail(tx, [failure(id, { retryAfterMs: 60_000 })]));
     const settling = racing.query(SETTLE_OUTBOX, [[old]]);
     await failing.end();
     expect(await settling).toEqual([]);
@@ -224,7 +219,7 @@ describe("the outbox", () => {
     const id = await createTask(database, { state: "running" });
     const old = await createOutboxRow(database, { taskId: id, sendInMs: 5_000 });
     const settling = await hold(database, (tx) => tx.query(SETTLE_OUTBOX, [[old]]));
-    const failing = record(racing, [failure(id, { retryAfterMs: 60_000 })]);
+    const failing = fail(racing, [failure(id, { retryAfterMs: 60_000 })]);
     await untilWaiting(database, "racing");
     await settling.end();
     expect(await failing).toEqual(["queued"]);
@@ -242,7 +237,7 @@ describe("the outbox", () => {
     );
     const settling = racing.query(SETTLE_OUTBOX, [[lower, higher]]);
     await untilStuck(database, "racing", [settling]);
-    const failing = record(racing, [failure(first, { retryAfterMs: 0 }), failure(second, { retryAfterMs: 0 })]);
+    const failing = fail(racing, [failure(first, { retryAfterMs: 0 }), failure(second, { retryAfterMs: 0 })]);
     await untilStuck(database, "racing", [settling, failing]);
     await blocker.end();
     const ends = await Promise.allSettled([settling, failing]);
@@ -254,7 +249,7 @@ describe("two at once", () => {
   test("a failure waits for an attempt's own commit and is refused after it", async () => {
     const id = await createTask(database, { state: "running" });
     const commit = await hold(database, (tx) => tx.query(LOCK_ATTEMPT, [id, 1]));
-    const failing = record(racing, [failure(id)]);
+    const failing = fail(racing, [failure(id)]);
     await untilWaiting(database, "racing");
     await complete(commit.tx, [{ id, attempt: 1, resultText: null, resultRef: null }]);
     await commit.end();
@@ -265,7 +260,7 @@ describe("two at once", () => {
   test("a stale attempt does not wait for the commit of the newer one", async () => {
     const id = await createTask(database, { state: "running", attempt: 2 });
     const commit = await hold(database, (tx) => tx.query(LOCK_ATTEMPT, [id, 2]));
-    expect(await record(racing, [failure(id)])).toEqual([null]);
+    expect(await fail(racing, [failure(id)])).toEqual([null]);
     await commit.end("undo");
   });
 
@@ -275,7 +270,7 @@ describe("two at once", () => {
       Array.from({ length: 50 }, () => ({ state: "running" as const, leaseInMs: -1 })),
     );
     const [states, reaped] = await Promise.all([
-      record(
+      fail(
         racing,
         ids.map((id) => failure(id, { retryAfterMs: 0 })),
       ),
@@ -297,7 +292,7 @@ describe("two at once", () => {
     );
     const answers = await Promise.all(
       Array.from({ length: 24 }, (_, round) =>
-        record(
+        fail(
           racing,
           shuffled(ids, round).map((id, index) => failure(id, index % 2 === 0 ? { retryAfterMs: 0 } : {})),
         ),

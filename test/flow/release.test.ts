@@ -3,7 +3,7 @@ import { claim } from "../../runtime/flow/claim.ts";
 import { complete } from "../../runtime/flow/complete.ts";
 import { release } from "../../runtime/flow/release.ts";
 import { TASK_STATES } from "../../runtime/model/task.ts";
-import { type Database, openDatabase, type Queryable } from "../../runtime/postgres/pool.ts";
+import { type Database, openDatabase } from "../../runtime/postgres/pool.ts";
 import { loadSql } from "../../runtime/postgres/sql.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import {
@@ -42,11 +42,6 @@ afterAll(async () => {
   await testDatabase.drop();
 });
 
-/** The state each attempt led to, in order; null where it was refused. */
-async function giveBack(queryable: Queryable, attempts: readonly { id: string; attempt: number }[]) {
-  return await release(queryable, attempts);
-}
-
 test("queues the task and rings at once, at no cost to any counter", async () => {
   const id = await createTask(database, {
     state: "running",
@@ -56,7 +51,7 @@ test("queues the task and rings at once, at no cost to any counter", async () =>
     rings: 3,
     dueInMs: -9_000,
   });
-  expect(await giveBack(database, [{ id, attempt: 3 }])).toEqual(["queued"]);
+  expect(await release(database, [{ id, attempt: 3 }])).toEqual(["queued"]);
   const row = await readTask(database, id);
   expect(row).toMatchObject({
     state: "queued",
@@ -77,7 +72,7 @@ test("queues the task and rings at once, at no cost to any counter", async () =>
 
 test("the next claim is the next attempt", async () => {
   const id = await createTask(database, { state: "running", attempt: 3 });
-  await giveBack(database, [{ id, attempt: 3 }]);
+  await release(database, [{ id, attempt: 3 }]);
   const verdicts = await claim(database, [id], {
     queue: "default",
     worker: "worker-2",
@@ -90,7 +85,7 @@ test("the next claim is the next attempt", async () => {
 
 test("with a cancel flag ends cancelled, never queued, and tells the producer", async () => {
   const id = await createTask(database, { state: "running", cancelRequested: true, replyKey: "results/1" });
-  expect(await giveBack(database, [{ id, attempt: 1 }])).toEqual(["cancelled"]);
+  expect(await release(database, [{ id, attempt: 1 }])).toEqual(["cancelled"]);
   expect(await readTask(database, id)).toMatchObject({
     state: "cancelled",
     finished: true,
@@ -103,7 +98,7 @@ test("with a cancel flag ends cancelled, never queued, and tells the producer", 
 
 test("a task that ends cancelled does not show the error of an attempt before", async () => {
   const id = await createTask(database, { state: "running", attempt: 2, error: SAMPLE_ERROR, cancelRequested: true });
-  await giveBack(database, [{ id, attempt: 2 }]);
+  await release(database, [{ id, attempt: 2 }]);
   const { error } = await readTask(database, id);
   expect(error === null || JSON.parse(error).code === "cancelled").toBe(true);
 });
@@ -111,14 +106,14 @@ test("a task that ends cancelled does not show the error of an attempt before", 
 describe("an attempt that does not own its task is refused and changes nothing:", () => {
   test.each([1, 3])("attempt %i while attempt 2 runs", async (attempt) => {
     const id = await createTask(database, { state: "running", attempt: 2 });
-    expect(await giveBack(database, [{ id, attempt }])).toEqual([null]);
+    expect(await release(database, [{ id, attempt }])).toEqual([null]);
     expect(await readTask(database, id)).toMatchObject({ state: "running", attempt: 2 });
     expect(await readOutbox(database)).toEqual([]);
   });
 
   test.each(TASK_STATES.filter((state) => state !== "running"))("a %s task of the same attempt", async (state) => {
     const id = await createTask(database, { state, attempt: 1 });
-    expect(await giveBack(database, [{ id, attempt: 1 }])).toEqual([null]);
+    expect(await release(database, [{ id, attempt: 1 }])).toEqual([null]);
     expect(await readTask(database, id)).toMatchObject({ state });
     expect(await readOutbox(database)).toEqual([]);
     expect(await readAttemptLog(database, id)).toEqual([]);
@@ -128,15 +123,15 @@ describe("an attempt that does not own its task is refused and changes nothing:"
 test("twice for one attempt gives it back once", async () => {
   const id = await createTask(database, { state: "running" });
   const one = { id, attempt: 1 };
-  expect(await giveBack(database, [one, one])).toEqual(["queued", "queued"]);
-  expect(await giveBack(database, [one])).toEqual([null]);
+  expect(await release(database, [one, one])).toEqual(["queued", "queued"]);
+  expect(await release(database, [one])).toEqual([null]);
   expect(await readOutbox(database)).toHaveLength(1);
   expect(await readAttemptLog(database, id)).toHaveLength(1);
 });
 
 test("tells a stale attempt from the one that was given back with it in one call", async () => {
   const id = await createTask(database, { state: "running", attempt: 2 });
-  const states = await giveBack(database, [
+  const states = await release(database, [
     { id, attempt: 1 },
     { id, attempt: 2 },
   ]);
@@ -144,13 +139,13 @@ test("tells a stale attempt from the one that was given back with it in one call
 });
 
 test("none at all are no error", async () => {
-  expect(await giveBack(database, [])).toEqual([]);
+  expect(await release(database, [])).toEqual([]);
 });
 
 test("the doorbell of an earlier ring is replaced, so that its sender cannot settle the new one", async () => {
   const id = await createTask(database, { state: "running" });
   const old = await createOutboxRow(database, { taskId: id, sendInMs: 5_000 });
-  await giveBack(database, [{ id, attempt: 1 }]);
+  await release(database, [{ id, attempt: 1 }]);
   expect(await database.query(SETTLE_OUTBOX, [[old]])).toEqual([]);
   expect(await readOutbox(database, id)).toHaveLength(1);
 });
@@ -159,7 +154,7 @@ describe("two at once", () => {
   test("a release waits for the attempt's own commit and is refused after it", async () => {
     const id = await createTask(database, { state: "running" });
     const commit = await hold(database, (tx) => tx.query(LOCK_ATTEMPT, [id, 1]));
-    const releasing = giveBack(racing, [{ id, attempt: 1 }]);
+    const releasing = release(racing, [{ id, attempt: 1 }]);
     await untilWaiting(database, "racing");
     await complete(commit.tx, [{ id, attempt: 1, resultText: null, resultRef: null }]);
     await commit.end();
@@ -192,7 +187,7 @@ describe("two at once", () => {
     );
     const answers = await Promise.all(
       Array.from({ length: 24 }, (_, round) =>
-        giveBack(
+        release(
           racing,
           shuffled(ids, round).map((id) => ({ id, attempt: 1 })),
         ),

@@ -6,6 +6,8 @@
 export type SystemTimes = {
   /** The product's settings where they are not its defaults. */
   readonly env: Readonly<Record<string, string>>;
+  /** For a process that a silent database must not hold up for longer than a lease. */
+  readonly impatient: Readonly<Record<string, string>>;
   readonly leaseMs: number;
   readonly commitTimeoutMs: number;
   /** The longest that a commit may be allowed to take: where it can be, longer than a lease. */
@@ -34,6 +36,7 @@ const SCALED: SystemTimes = {
     TASKIQ_REAP_INTERVAL_MS: "500",
     TASKIQ_RECEIVE_WAIT_MS: "1000",
   },
+  impatient: { TASKIQ_QUERY_TIMEOUT_MS: "2000" },
   leaseMs: 6_000,
   commitTimeoutMs: 2_000,
   longestCommitMs: 7_500,
@@ -51,6 +54,7 @@ const SCALED: SystemTimes = {
 
 const REAL: SystemTimes = {
   env: {},
+  impatient: {},
   leaseMs: 30_000,
   commitTimeoutMs: 5_000,
   longestCommitMs: 7_500,

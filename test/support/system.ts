@@ -143,6 +143,7 @@ export async function startSystem({ ownServer = false, env: settings = {} }: Sys
       TASKIQ_HTTP_HOST: "127.0.0.1",
       TASKIQ_HTTP_PORT: "0",
       TASKIQ_PROBE_PORT: "0",
+      TASKIQ_LOG: "tasks",
       ...settings,
     };
     const startRole = (role: string, name: string, more: Readonly<Record<string, string>>): Role => {

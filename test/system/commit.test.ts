@@ -14,7 +14,7 @@ import {
   type Submission,
   submit,
   times,
-  untilRunningOn,
+  untilStarted,
   untilSucceeded,
 } from "./work.ts";
 
@@ -69,7 +69,7 @@ describe.concurrent("a commit(tx) that does not end", { timeout: TIMES.testTimeo
       onTestFinished(system.stop);
       const [api, frozen] = await Promise.all([system.startApi(), system.startWorker("frozen")]);
       const others = await submit(api, times(OTHERS, counted(FOR_EVER_MS)));
-      await untilRunningOn(system, "frozen", others);
+      await untilStarted(frozen, others);
       const [hung = ""] = await submit(api, [hanging(hangMs, true)]);
       await frozen.logged("task.log", (line) => line.message === INSIDE);
       const frozenAt = await databaseNow(system);

@@ -14,7 +14,7 @@ import {
   readRows,
   submit,
   times,
-  untilRunningOn,
+  untilStarted,
   untilSucceeded,
 } from "./work.ts";
 
@@ -71,10 +71,10 @@ describe.concurrent("while Postgres", { timeout: TIMES.testTimeoutMs }, () => {
       system.startWorker("only", { AWS_ENDPOINT_URL: proxy.endpoint }),
     ]);
     const running = await submit(api, times(TASKS, counted(FOR_EVER_MS)));
-    await untilRunningOn(system, "only", running);
+    await untilStarted(worker, running);
     // Their handlers return before the worker gives its attempts up, and their outcomes wait for the database.
     const finishing = await submit(api, times(TASKS, counted(TIMES.leaseMs / 2)));
-    await untilRunningOn(system, "only", finishing);
+    await untilStarted(worker, finishing);
 
     const downMs = clock.nowMs();
     await serverOf(system).restart({

@@ -4,7 +4,7 @@ import { startAwsProxy } from "../support/aws-proxy.ts";
 import { startSystem } from "../support/system.ts";
 import { TIMES } from "../support/system-times.ts";
 import { until } from "../support/until.ts";
-import { counted, deadLetters, FOR_EVER_MS, readRows, submit, times, untilRunningOn, untilSucceeded } from "./work.ts";
+import { counted, deadLetters, FOR_EVER_MS, readRows, submit, times, untilStarted, untilSucceeded } from "./work.ts";
 
 const TASKS = 4;
 
@@ -27,9 +27,9 @@ describe.concurrent("a worker", { timeout: TIMES.testTimeoutMs }, () => {
       }),
     ]);
     const long = await submit(api, times(TASKS, counted(FOR_EVER_MS)));
-    await untilRunningOn(system, "stopping", long);
+    await untilStarted(stopping, long);
     const short = await submit(api, times(TASKS, counted(drain.workMs / 2)));
-    await untilRunningOn(system, "stopping", short);
+    await untilStarted(stopping, short);
 
     stopping.signal("SIGTERM");
     await stopping.logged("worker.draining");

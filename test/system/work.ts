@@ -1,6 +1,6 @@
 /** Submitting tasks to a running system and counting what became of them. */
 import { expect } from "vitest";
-import type { Api, System } from "../support/system.ts";
+import type { Api, Role, System } from "../support/system.ts";
 import { ask } from "../support/tasks.ts";
 import { until } from "../support/until.ts";
 
@@ -85,17 +85,13 @@ export async function untilSucceeded(system: System, count: number, deadlineMs: 
   });
 }
 
-/** Resolves with the rows when all of them run on one worker. */
-export async function untilRunningOn(system: System, worker: string, ids: readonly string[]): Promise<Row[]> {
-  return await until(
-    async () => {
-      const rows = await readRows(system, ids);
-      return (
-        rows.length === ids.length && rows.every((row) => row.state === "running" && row.worker === worker) && rows
-      );
-    },
-    { deadlineMs: 20_000, what: `${ids.length} tasks that run on ${worker}` },
-  );
+/** Resolves when the worker has called the handlers of all these tasks. */
+export async function untilStarted(worker: Role, ids: readonly string[]): Promise<void> {
+  const started = () => new Set(worker.log("task.started").map((line) => line.taskId));
+  await until(() => ids.every((id) => started().has(id)), {
+    deadlineMs: 20_000,
+    what: `${ids.length} attempts that run on ${worker.name}`,
+  });
 }
 
 /** The time of the database, which is the clock of all its columns. */

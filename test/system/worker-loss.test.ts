@@ -1,7 +1,8 @@
 /** A worker that dies, and one that is frozen beyond its lease: its tasks run elsewhere, and it can do no harm. */
 import { describe, expect, it } from "vitest";
-import { startSystem } from "../support/system.ts";
+import { type LogLine, type Role, startSystem } from "../support/system.ts";
 import { TIMES } from "../support/system-times.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 import {
   census,
@@ -11,7 +12,7 @@ import {
   readRows,
   submit,
   times,
-  untilRunningOn,
+  untilStarted,
   untilSucceeded,
 } from "./work.ts";
 
@@ -26,7 +27,7 @@ describe.concurrent("a lost worker", { timeout: TIMES.testTimeoutMs }, () => {
     onTestFinished(system.stop);
     const [api, first] = await Promise.all([system.startApi(), system.startWorker("first")]);
     const ids = await submit(api, times(TASKS, counted(FOR_EVER_MS)));
-    await untilRunningOn(system, "first", ids);
+    await untilStarted(first, ids);
     await system.startWorker("second");
 
     const killedAt = await databaseNow(system);
@@ -52,7 +53,7 @@ describe.concurrent("a lost worker", { timeout: TIMES.testTimeoutMs }, () => {
     // Half of them are over when the worker wakes up, so that it tries to record them; half hear that their lease is lost.
     const overdueMs = TIMES.leaseMs / 2;
     const ids = await submit(api, [...times(TASKS, counted(overdueMs)), ...times(TASKS, counted(FOR_EVER_MS))]);
-    await untilRunningOn(system, "frozen", ids);
+    await untilStarted(frozen, ids);
     frozen.signal("SIGSTOP");
     const frozenAt = await databaseNow(system);
     const second = await system.startWorker("second");
@@ -65,8 +66,7 @@ describe.concurrent("a lost worker", { timeout: TIMES.testTimeoutMs }, () => {
     const before = await readRows(system, ids);
     expect(frozen.log("task.refused")).toEqual([]);
     frozen.signal("SIGCONT");
-    const over = () => [...frozen.log("task.refused"), ...frozen.log("task.lost")];
-    await until(() => over().length === ids.length, { what: "an end of every attempt of the frozen worker" });
+    await until(() => endsOf(frozen).length === ids.length, { what: "an end of every attempt of the frozen worker" });
     expect(frozen.log("task.refused")).toHaveLength(TASKS);
     expect(await readRows(system, ids)).toEqual(before);
     expect(await census(system)).toEqual([
@@ -79,4 +79,40 @@ describe.concurrent("a lost worker", { timeout: TIMES.testTimeoutMs }, () => {
     await untilSucceeded(system, ids.length + TASKS, 10_000);
     expect((await readRows(system, later)).map((row) => row.worker)).toEqual(later.map(() => "frozen"));
   });
+
+  it("cut off from a database that others reach: its tasks run elsewhere, and what it sent too late changes nothing", async ({
+    onTestFinished,
+  }) => {
+    const system = await startSystem();
+    onTestFinished(system.stop);
+    const proxied = new URL(system.databaseUrl);
+    const proxy = await startTcpProxy({ host: proxied.hostname, port: Number(proxied.port) });
+    onTestFinished(proxy.close);
+    proxied.port = String(proxy.port);
+    const [api, cut] = await Promise.all([
+      system.startApi(),
+      system.startWorker("cut", { ...TIMES.impatient, DATABASE_URL: proxied.href }),
+    ]);
+    const ids = await submit(api, [...times(TASKS, counted(TIMES.leaseMs / 2)), ...times(TASKS, counted(FOR_EVER_MS))]);
+    await untilStarted(cut, ids);
+    proxy.silence();
+    await system.startWorker("second");
+    await untilSucceeded(system, ids.length, TIMES.leaseMs + TIMES.recoveryMs + 10_000);
+
+    const before = await readRows(system, ids);
+    // Whatever was sent into the silence arrives now.
+    proxy.restore();
+    await cut.logged("database.back");
+    await until(() => endsOf(cut).length === ids.length, { what: "an end of every attempt of the worker" });
+    expect(await readRows(system, ids)).toEqual(before);
+    expect(await census(system)).toEqual([
+      { tasks: ids.length, state: "succeeded", failures: 0, losses: 1, effects: 1 },
+    ]);
+    expect(cut.alive).toBe(true);
+  });
 });
+
+/** What a worker said of attempts that could record nothing. */
+function endsOf(worker: Role): LogLine[] {
+  return [...worker.log("task.refused"), ...worker.log("task.lost")];
+}

@@ -2,7 +2,7 @@
  * Real parts for the tests of a worker: a database, an emulator, and queues that stand between the two and can count, delay and fail.
  * One a file; `reset` after each test.
  */
-import { systemClock } from "../../runtime/clock.ts";
+import { type Clock, systemClock } from "../../runtime/clock.ts";
 import type { Middleware } from "../../runtime/define/middleware.ts";
 import { type AnyTask, createRegistry } from "../../runtime/define/registry.ts";
 import type { QueueContents } from "../../runtime/local/aws.ts";
@@ -35,6 +35,7 @@ export type WorkerOptions = {
   readonly payloads?: PayloadStore;
   readonly middlewares?: readonly Middleware[];
   readonly name?: string;
+  readonly clock?: Clock;
 };
 
 export type Rig = {
@@ -184,7 +185,7 @@ export async function openRig({ queues: names = ["default"] }: { queues?: readon
         commitDatabase: options.commitDatabase ?? commitDatabase,
         beatDatabase: options.beatDatabase ?? beatDatabase,
         log,
-        clock: systemClock,
+        clock: options.clock ?? systemClock,
         settings: { ...SETTINGS, ...options.settings },
       });
       workers.push(worker);
