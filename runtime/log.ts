@@ -13,7 +13,8 @@ export const EVENTS = {
   "config.loaded": "The configuration was read. role, queues.",
   "migrate.applied": "The database schema was brought up to date. from, to.",
   "process.failed": "The process could not start or met an error nobody handled, and exits. error.",
-  "process.unhandled": "A promise was rejected and nobody listened: a mistake in a handler. The process goes on. error.",
+  "process.unhandled":
+    "A promise was rejected and nobody listened: a mistake in a handler. The process goes on. error.",
   "process.stopping": "A signal asked the process to stop. signal, budgetMs.",
   "process.stopped": "The process ends, everything written. exitCode, elapsedMs.",
   "api.started": "The HTTP server accepts requests. host, port.",

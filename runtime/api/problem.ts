@@ -41,7 +41,7 @@ export function sendProblem(
 ): FastifyReply {
   const known = classify(error, maxBodyBytes);
   const { status, title } = ERROR_CODES[known.code];
-  if (status >= 500) {
+  if (status >= 500 && known.code !== "draining") {
     log[status === 503 ? "warn" : "error"]("request.failed", {
       requestId: request.id,
       method: request.method,
@@ -73,7 +73,7 @@ export function sendProblem(
 function classify(error: unknown, maxBodyBytes: number): TaskiqError {
   if (error instanceof TaskiqError) return error;
   const code = FASTIFY_CODES[String(property(error, "code"))];
-  if (code !== undefined) return new TaskiqError(code, FASTIFY_DETAILS(maxBodyBytes)[code] ?? "", { cause: error });
+  if (code !== undefined) return new TaskiqError(code, fastifyDetails(maxBodyBytes)[code] ?? "", { cause: error });
   const status = property(error, "statusCode");
   // Shorter or longer than its Content-Length says, or cut off: ECONNRESET here is the caller's, not the database's.
   if (typeof status === "number" && status >= 400 && status < 500) {
@@ -85,7 +85,7 @@ function classify(error: unknown, maxBodyBytes: number): TaskiqError {
   return new TaskiqError("internal", "", { cause: error });
 }
 
-const FASTIFY_DETAILS = (maxBodyBytes: number): Partial<Record<ErrorCode, string>> => ({
+const fastifyDetails = (maxBodyBytes: number): Partial<Record<ErrorCode, string>> => ({
   body_too_large: `expected a body of at most ${maxBodyBytes} bytes. Send fewer tasks at once, or store the input in S3 and submit its key.`,
   unsupported_media_type: "expected the header Content-Type: application/json.",
   route_not_found: "expected a path that /openapi.json names.",

@@ -208,6 +208,7 @@ describe("/readyz and /livez", () => {
   test("a process that drains lives and is not ready", async () => {
     api.drain();
     expect(await api.get("/readyz")).toMatchObject({ status: 503, body: { code: "draining" } });
+    expect(api.lines).toEqual([]);
     expect((await api.get("/livez")).status).toBe(200);
   });
 });

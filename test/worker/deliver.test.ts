@@ -61,7 +61,7 @@ async function receive(messages: number): Promise<Delivery[]> {
       received.push(...(await queue.receive({ max: 10, waitMs: 0 })));
       return received.length >= messages;
     },
-    { what: `${messages} messages` },
+    { deadlineMs: 3_000, what: `${messages} messages` },
   );
   return received;
 }
@@ -482,5 +482,45 @@ describe("more messages than slots", () => {
     await both;
     expect(started).toHaveLength(1);
     expect([left().ready, slots.free]).toEqual([1, 0]);
+  });
+});
+
+describe("a message that is given back again and again is not counted out by SQS, which takes five deliveries:", () => {
+  const hasty: Clock = { ...systemClock, after: (_ms, signal) => systemClock.after(0, signal) };
+  const away: Queryable = { query: () => Promise.reject(new Error("Connection terminated unexpectedly")) };
+
+  /** As often as that, as soon as it is there again. */
+  async function eightTimes(id: string, setup: Setup): Promise<void> {
+    await rig.ring([id]);
+    for (let round = 1; round <= 8; round++) {
+      const messages = await receive(1);
+      await deliverAll(messages, { clock: hasty, ...setup });
+    }
+  }
+
+  test("no slot was free", async () => {
+    slots = createSlots(1);
+    slots.take(1);
+    const id = await createTask(rig.database);
+    await eightTimes(id, {});
+    expect([rig.held().ready.map((message) => message.body), rig.heldDead().ready]).toEqual([[doorbell(id)], []]);
+  });
+
+  test("the worker stopped", async () => {
+    const id = await createTask(rig.database);
+    await eightTimes(id, { stopping: true });
+    expect([rig.held().ready.map((message) => message.body), rig.heldDead().ready]).toEqual([[doorbell(id)], []]);
+  });
+
+  test("the database was away", async () => {
+    const id = await createTask(rig.database);
+    await rig.ring([id]);
+    for (let round = 1; round <= 8 && rig.held().delayed.length === 0; round++) {
+      const messages = await receive(1);
+      await deliverAll(messages, { database: away });
+      await rig.queue().changeVisibility(messages.map(({ receiptHandle }) => ({ receiptHandle, visibilityMs: 0 })));
+    }
+    const { ready, delayed } = rig.held();
+    expect([[...ready, ...delayed].map((message) => message.body), rig.heldDead().ready]).toEqual([[doorbell(id)], []]);
   });
 });

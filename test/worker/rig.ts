@@ -175,7 +175,7 @@ export async function openRig({ queues: names = ["default"] }: { queues?: readon
         middlewares: options.middlewares ?? [],
         queues: createQueueSet(
           names.map((name) => ({
-            queue: instead.get(name) ?? tapQueue(queue(name)),
+            queue: instead.get(name) ?? shortWaits(queue(name)),
             deadLetter: instead.get(queues.deadLetter(name).name) ?? queues.deadLetter(name),
           })),
         ),
@@ -248,11 +248,24 @@ export type QueueTap = Queue & {
 
 const ASK_AGAIN_MS = 10;
 
-/**
- * A queue that remembers what it was asked, in front of a real one. SQS waits in whole seconds only, here a receive waits in
- * milliseconds, so that a worker of a test is stopped as fast as its settings say.
- */
-export function tapQueue(real: Queue, ways: QueueWays = {}): QueueTap {
+/** SQS waits in whole seconds only; here a receive waits in milliseconds, so that a worker is stopped as fast as its settings say. */
+export function shortWaits(real: Queue): Queue {
+  return {
+    ...real,
+    async receive(options) {
+      const deadlineMs = systemClock.nowMs() + options.waitMs;
+      for (;;) {
+        const messages = await real.receive({ ...options, waitMs: 0 });
+        if (messages.length > 0 || systemClock.nowMs() >= deadlineMs) return messages;
+        await systemClock.after(ASK_AGAIN_MS);
+      }
+    },
+  };
+}
+
+/** A queue that remembers what it was asked, in front of a real one. */
+export function tapQueue(behind: Queue, ways: QueueWays = {}): QueueTap {
+  const real = shortWaits(behind);
   const receives: ReceiveOptions[] = [];
   const delivered = new Map<string, Delivery>();
   const removed: string[] = [];
@@ -260,15 +273,6 @@ export function tapQueue(real: Queue, ways: QueueWays = {}): QueueTap {
   let open = 0;
   let mostOpen = 0;
   const bodyOf = (handle: string) => delivered.get(handle)?.body ?? `never delivered: ${handle}`;
-
-  async function receive(options: ReceiveOptions): Promise<Delivery[]> {
-    const deadlineMs = systemClock.nowMs() + options.waitMs;
-    for (;;) {
-      const messages = await real.receive({ ...options, waitMs: 0 });
-      if (messages.length > 0 || systemClock.nowMs() >= deadlineMs) return messages;
-      await systemClock.after(ASK_AGAIN_MS);
-    }
-  }
 
   return {
     name: real.name,
@@ -287,7 +291,7 @@ export function tapQueue(real: Queue, ways: QueueWays = {}): QueueTap {
       receives.push(options);
       mostOpen = Math.max(mostOpen, ++open);
       try {
-        const messages = await (ways.receive?.(options, () => receive(options)) ?? receive(options));
+        const messages = await (ways.receive?.(options, () => real.receive(options)) ?? real.receive(options));
         for (const message of messages) delivered.set(message.receiptHandle, message);
         return messages;
       } finally {

@@ -516,7 +516,7 @@ describe("a handler that ignores its abort", () => {
     await rig.submit(Array.from({ length: 6 }, () => ({ name: "counted" })));
     await until(() => running >= 3);
     // A fourth would be claimed by the poll that is open now, or by the next.
-    await until(() => rig.held().ready.length + rig.held().inflight.length === 3);
+    await until(() => rig.held().ready.length + rig.held().inflight.length === 3, { deadlineMs: 1_500 });
     hold.open();
     await until(async () => (await readTasks(rig.database)).filter((row) => row.state === "succeeded").length === 6);
     expect(most).toBe(3);
@@ -665,55 +665,52 @@ describe("a drain", () => {
 
   test("aborts also an attempt whose claim was still on its way when the others were aborted", async () => {
     const answer = gate();
+    const reasons: string[] = [];
     let claims = 0;
     const worker = rig.start({
       settings: { drainWorkMs: 0, drainBudgetMs: 1_500 },
       database: tapped(rig.database, {
         async after(statement) {
-          if (statement.name !== "claim") return;
-          claims++;
-          await answer.opened;
+          if (statement.name === "claim" && ++claims === 2) await answer.opened;
         },
       }),
       tasks: [
         demo(async (_input, ctx) => {
-          await aborted(ctx.signal);
+          reasons.push(`${ctx.taskId} ${await aborted(ctx.signal)}`);
           throw new Error("stopped");
         }),
       ],
     });
-    const [id] = (await rig.submit([{}])) as [string];
-    await until(() => claims === 1);
+    const [first] = (await rig.submit([{}])) as [string];
+    await until(() => worker.running === 1);
+    const [late] = (await rig.submit([{}])) as [string];
+    await until(() => claims === 2);
     const drained = worker.drain();
-    await new Promise(setImmediate);
+    await until(() => reasons.length === 1);
     answer.open();
     await drained;
-    expect(await readTask(rig.database, id)).toMatchObject({ state: "queued", losses: 0 });
+    expect(reasons).toEqual([`${first} shutdown`, `${late} shutdown`]);
+    expect(await readTask(rig.database, late)).toMatchObject({ state: "queued", losses: 0 });
   });
 
   test("of an idle worker is over at once, also while the database is away", async () => {
     const proxy = await rig.proxy();
     const through = { connectionString: proxy.url, connectTimeoutMs: 50, queryTimeoutMs: 50, closeTimeoutMs: 50 };
+    const queue = tapQueue(rig.queue());
     const worker = rig.start({
-      settings: { drainWorkMs: 20_000, drainBudgetMs: 30_000, extendIntervalMs: 20 },
+      queueNames: ["default"],
+      queues: [queue],
+      settings: { drainWorkMs: 2_000, drainBudgetMs: 4_000, extendIntervalMs: 20 },
       database: rig.open(through),
       commitDatabase: rig.open(through),
       beatDatabase: rig.open({ ...through, max: 1 }),
       tasks: [demo(() => 1)],
     });
-    await until(() => rig.lines.length > 0);
     proxy.silence();
-    await until(() => rig.events("database.away").length > 0);
-    let stopped = false;
-    void worker.drain().then(() => {
-      stopped = true;
-    });
-    try {
-      await until(() => stopped, { deadlineMs: 4_000, what: "the idle worker to stop while the database is away" });
-    } finally {
-      proxy.restore();
-      proxy.cut();
-    }
+    await until(() => rig.events("database.away").length > 0 && queue.open === 0);
+    const startedMs = systemClock.nowMs();
+    await worker.drain();
+    expect(systemClock.nowMs() - startedMs).toBeLessThan(1_500);
   });
 
   test("leaves no row of the worker behind, also when a beat is still on its way", async () => {
