@@ -4,11 +4,11 @@
  */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { ERROR_CODES, type ErrorCode, TaskiqError } from "../errors.ts";
+import { boundIssues, boundText, type Issue } from "../issues.ts";
 import type { Log } from "../log.ts";
 import { isBusyError } from "../postgres/failure.ts";
 import { isConnectionError, isSerializationError } from "../postgres/pool.ts";
 import type { App } from "./app.ts";
-import { boundIssues, boundText, type Issue } from "./validation.ts";
 
 const RETRY_AFTER_SECONDS = 2;
 const MAX_DETAIL_CHARS = 2_000;

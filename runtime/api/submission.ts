@@ -1,6 +1,5 @@
 /** From the body of a request to tasks, the same way for every route that creates some. */
 import { z } from "zod";
-import { TaskiqError } from "../errors.ts";
 import type { Submitted, Submitter, TaskRequest } from "../flow/submit.ts";
 import { answer, DOCS, problems } from "./docs.ts";
 import { requestInvalid } from "./validation.ts";
@@ -49,28 +48,20 @@ export function acceptedText(taskId: string): string {
 
 /**
  * Submits. Throws what the submitter throws, and `request_invalid` where a task's schema, which may call itself, runs out of
- * stack on input that is nested deeply.
+ * stack on input that is nested deeply. `listed`: the tasks stand in a list, and errors name them by their place.
  */
 export async function submitTasks(
   submitter: Submitter,
   requests: readonly TaskRequest[],
   headers: IdempotencyHeaders,
+  listed = false,
 ): Promise<Submitted> {
   try {
-    return await submitter.submit(requests, { tenant: TENANT, idempotencyKey: headers["idempotency-key"] });
+    return await submitter.submit(requests, { tenant: TENANT, idempotencyKey: headers["idempotency-key"], listed });
   } catch (error) {
     if (!(error instanceof RangeError && /call stack/.test(error.message))) throw error;
     throw requestInvalid([
       { path: "input", message: "expected less nesting than this, the task's schema cannot follow it" },
     ]);
   }
-}
-
-/** A list of one is a list: `input.key` of the submitter is `tasks.0.input.key` to its caller. */
-export function inList(error: unknown): unknown {
-  if (!(error instanceof TaskiqError)) return error;
-  const { issues } = (error.details ?? {}) as { issues?: { path: string; message: string }[] };
-  if (issues === undefined) return error;
-  const moved = issues.map(({ path, message }) => ({ path: `tasks.0.${path}`, message }));
-  return new TaskiqError(error.code, `tasks.0.${error.message}`, { cause: error, details: { issues: moved } });
 }

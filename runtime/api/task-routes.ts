@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Submitter } from "../flow/submit.ts";
 import type { App } from "./app.ts";
 import { answer } from "./docs.ts";
-import { ACCEPTED, acceptedText, IDEMPOTENCY_HEADERS, inList, SUBMISSION_PROBLEMS, submitTasks } from "./submission.ts";
+import { ACCEPTED, acceptedText, IDEMPOTENCY_HEADERS, SUBMISSION_PROBLEMS, submitTasks } from "./submission.ts";
 import { READ_PROBLEMS, TASK_PARAMS, TASK_QUERY, type TaskReader } from "./task-reader.ts";
 import { type TaskLimits, taskBody, taskRequestOf } from "./task-request.ts";
 import { TASK } from "./task-view.ts";
@@ -63,11 +63,7 @@ export function taskRoutes(app: App, { submitter, reader, taskNames, limits }: T
     },
     async (request, reply) => {
       const { tasks } = request.body;
-      const { kind, ids } = await submitTasks(submitter, tasks.map(taskRequestOf), request.headers).catch(
-        (error: unknown) => {
-          throw tasks.length === 1 ? inList(error) : error;
-        },
-      );
+      const { kind, ids } = await submitTasks(submitter, tasks.map(taskRequestOf), request.headers, true);
       if (kind === "replayed") reply.header("idempotency-replayed", "true");
       return reply
         .code(202)

@@ -5,6 +5,7 @@ import { RetryableError, TerminalError } from "../define/errors.ts";
 import type { ExecutingTask, Middlewares } from "../define/middleware.ts";
 import type { TaskDefinition } from "../define/task.ts";
 import { describeError, TaskiqError } from "../errors.ts";
+import { inWords, issuesOf } from "../issues.ts";
 import type { Log } from "../log.ts";
 import type { AbortReason, TaskError } from "../model/task.ts";
 import { encodeJson } from "../payload/json.ts";
@@ -100,12 +101,9 @@ function parseInput(definition: TaskDefinition, value: unknown): unknown {
   if (checked.success) return checked.data;
   const absent = value === null ? definition.input.safeParse(undefined) : checked;
   if (absent.success) return absent.data;
-  const issues = checked.error.issues.map(
-    (issue) => `${["input", ...issue.path.map(String)].join(".")}: ${issue.message}`,
-  );
   throw new TaskiqError(
     "input_invalid",
-    `${issues.join("; ")}. The schema of ${definition.name} has changed since the task was accepted: deploy one that takes both.`,
+    `${inWords(issuesOf(checked.error, ["input"]))}. The schema of ${definition.name} has changed since the task was accepted: deploy one that takes both.`,
   );
 }
 

@@ -11,6 +11,7 @@ import type { Middlewares, SendingTask } from "../define/middleware.ts";
 import type { Registry } from "../define/registry.ts";
 import type { TaskDefinition } from "../define/task.ts";
 import { TaskiqError } from "../errors.ts";
+import { inWords, issuesOf } from "../issues.ts";
 import { encodeJson } from "../payload/json.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import { isBusyError, isLockTimeout, isValueError } from "../postgres/failure.ts";
@@ -37,6 +38,8 @@ export type SubmitOptions = {
   readonly tenant: string;
   /** Requests with equal keys of one tenant make one submission, for as long as the key lives. */
   readonly idempotencyKey?: string | undefined;
+  /** Whether errors name a task by its place, as in `tasks.3.input.key`. Default: when there are several. */
+  readonly listed?: boolean | undefined;
 };
 
 /** `replayed`: the key was used before with the same requests, and these are the tasks made then. */
@@ -122,7 +125,7 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
         "expected at least one task, got none. Submit 1 to 1,000 tasks at once.",
       );
     }
-    const checked = requests.map(check);
+    const checked = requests.map((request, index) => check(request, index, options.listed ?? requests.length > 1));
     if (key === null) return await accept(checked, tenant, null, null);
 
     const requestHash = hashOf(requests);
@@ -142,8 +145,8 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
   }
 
   /** Checked before anything is written, so that one bad request of a batch costs nothing. */
-  function check(request: TaskRequest, index: number, all: readonly TaskRequest[]): CheckedRequest {
-    const at = all.length === 1 ? "" : `tasks.${index}.`;
+  function check(request: TaskRequest, index: number, listed: boolean): CheckedRequest {
+    const at = listed ? `tasks.${index}.` : "";
     // First, because it is the one step that takes any value whatever: cycles, bigints, endless nesting.
     const text = encodeInput(request.input, at);
     const definition = registry.get(request.task);
@@ -164,13 +167,8 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     }
     const checked = definition.input.safeParse(request.input);
     if (!checked.success) {
-      const issues = checked.error.issues.map((issue) => ({
-        path: `${at}${["input", ...issue.path.map(String)].join(".")}`,
-        message: issue.message,
-      }));
-      throw new TaskiqError("input_invalid", issues.map((issue) => `${issue.path}: ${issue.message}`).join("; "), {
-        details: { issues },
-      });
+      const issues = issuesOf(checked.error, listed ? ["tasks", index, "input"] : ["input"]);
+      throw new TaskiqError("input_invalid", inWords(issues), { details: { issues } });
     }
     return { request, definition, text };
   }

@@ -21,6 +21,7 @@ import {
   readOutbox,
   SAMPLE_ERROR,
 } from "../support/tasks.ts";
+import { hold } from "./waiting.ts";
 
 const LEASE_OUTBOX = loadSql(import.meta.url, "../../runtime/flow/lease-outbox.sql");
 const SETTLE_OUTBOX = loadSql(import.meta.url, "../../runtime/flow/settle-outbox.sql");
@@ -248,6 +249,18 @@ describe("announceDue", () => {
     const more = await announcer().announceDue(1_000);
     expect(counts.reduce((sum, count) => sum + count, more)).toBe(ids.length);
     expect(rungOn()).toEqual([...ids].sort());
+  });
+
+  test("does not wait for a row that somebody holds: it is being rung again", async () => {
+    const held = await dueTask();
+    const free = await dueTask();
+    const holder = await hold(database, (tx) =>
+      tx.raw.query("select from taskiq.outbox where id = $1 for update", [held.outboxId]),
+    );
+    expect(await announcer().announceDue(10)).toBe(1);
+    expect(rungOn()).toEqual([free.id]);
+    await holder.end();
+    expect(await announcer().announceDue(10)).toBe(1);
   });
 
   test("sends what a sender leased and did not live to send", async () => {

@@ -283,6 +283,27 @@ describe("several messages", () => {
     ]);
   });
 
+  test("keep what was won when the reasons for the others cannot be had: those are looked at again", async () => {
+    const impatient = openDatabase({
+      connectionString: testDatabase.url,
+      max: 1,
+      applicationName: "impatient",
+      lockTimeoutMs: 100,
+    });
+    const [due, early] = await createTasks(database, [{}, { dueInMs: 60_000 }]);
+    if (due === undefined || early === undefined) throw new Error("expected two ids");
+    const outboxId = await createOutboxRow(database, { taskId: early, sendInMs: 60_000 });
+    const sender = await hold(database, (tx) =>
+      tx.raw.query("select from taskiq.outbox where id = $1 for update", [outboxId]),
+    );
+    const verdicts = await claim(impatient, [due, early], OPTIONS);
+    await sender.end();
+    await impatient.close();
+    expect(verdicts.get(due)).toMatchObject({ kind: "claimed", task: { attempt: 1 } });
+    expect(verdicts.get(early)).toEqual({ kind: "contended" });
+    expect(await readTask(database, early)).toMatchObject({ state: "queued", attempt: 0 });
+  });
+
   test("for one task make one attempt", async () => {
     const id = await createTask(database);
     const verdicts = await claim(database, [id, id, id], OPTIONS);

@@ -216,6 +216,13 @@ describe("two at once", () => {
     expect(await readTask(database, committing)).toMatchObject({ state: "succeeded", losses: 0 });
   });
 
+  test("a stale attempt is refused at once: it does not wait for the commit of the newer one", async () => {
+    const id = await createTask(database, { state: "running", attempt: 2 });
+    const commit = await hold(database, (tx) => tx.query(LOCK_ATTEMPT, [id, 2]));
+    expect(await complete(racing, [success(id)])).toEqual([false]);
+    await commit.end("undo");
+  });
+
   test("of two completions of one attempt one is recorded", async () => {
     const id = await createTask(database, { state: "running" });
     const answers = await Promise.all([

@@ -162,6 +162,13 @@ describe("two at once", () => {
     expect(await readTask(database, id)).toMatchObject({ state: "succeeded" });
   });
 
+  test("a stale attempt is refused at once: it does not wait for the commit of the newer one", async () => {
+    const id = await createTask(database, { state: "running", attempt: 2 });
+    const commit = await hold(database, (tx) => tx.query(LOCK_ATTEMPT, [id, 2]));
+    expect(await release(racing, [{ id, attempt: 1 }])).toEqual([null]);
+    await commit.end("undo");
+  });
+
   test("a completion and a release of one attempt: one of them is recorded", async () => {
     const ids = await createTasks(
       database,

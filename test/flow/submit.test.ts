@@ -1,4 +1,5 @@
 /** Longer than most: every answer that submit can give, and who else must not feel it, on one set of real services. */
+import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { chainMiddlewares, type Middleware } from "../../runtime/define/middleware.ts";
@@ -10,6 +11,7 @@ import { createSubmitter, nthId, type Submitted, type Submitter, type TaskReques
 import { openLog } from "../../runtime/log.ts";
 import { openPayloadStore, type S3PayloadStore } from "../../runtime/payload/s3.ts";
 import { type Database, openDatabase } from "../../runtime/postgres/pool.ts";
+import { loadSql } from "../../runtime/postgres/sql.ts";
 import { createQueueSet } from "../../runtime/queue/queue-set.ts";
 import { openQueues, type SqsQueues } from "../../runtime/queue/sqs.ts";
 import { decodeMessage } from "../../runtime/wire/message.ts";
@@ -19,8 +21,9 @@ import { ask, clearTasks, readOutbox, readTask, readTasks } from "../support/tas
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 import { shuffled } from "./shuffled.ts";
-import { hold, untilWaiting } from "./waiting.ts";
+import { hold, untilStuck, untilWaiting } from "./waiting.ts";
 
+const SUBMIT = loadSql(import.meta.url, "../../runtime/flow/submit.sql");
 const TTL_MS = 86_400_000;
 const INLINE_BYTES = 1_000;
 const MAX_BYTES = 100_000;
@@ -550,6 +553,38 @@ describe("an idempotency key", () => {
     await Promise.all(others.map((other) => other.close()));
   });
 });
+
+test("statements that share keys in different orders wait for each other, and never in a circle", async () => {
+  const racing = openDatabase({ connectionString: testDatabase.url, max: 4, applicationName: "racing" });
+  for (let round = 0; round < 5; round++) {
+    const [a, b] = [`a ${round}`, `b ${round}`];
+    const holder = await hold(database, (tx) =>
+      tx.raw.query(
+        "insert into taskiq.idempotency values ('default', $1, 'other', gen_random_uuid(), now() + interval '1 hour')",
+        [a],
+      ),
+    );
+    const statements = [
+      [a, b],
+      [b, a],
+    ].map((keys) => racing.query<{ id: string }>(SUBMIT, keyed(keys)));
+    await untilStuck(database, "racing", statements);
+    await holder.end("undo");
+    const created = (await Promise.all(statements)).flat();
+    expect(created).toHaveLength(2);
+  }
+  await racing.close();
+});
+
+/** One task a key, as the statement takes them; the submitter would repeat it after a deadlock. */
+function keyed(keys: readonly string[]): unknown[] {
+  const ids = keys.map(() => randomUUID());
+  const all = (value: unknown) => keys.map(() => value);
+  const place = [all(null), all("demo"), all("default"), all("default"), all(0), all(0), all(null)];
+  const content = [all(null), all(null), all("1"), all(null), all(null)];
+  const policy = [all(1), all(1), all(1), all(1), all(1), all(1), all("inline"), all("requeue")];
+  return [ids, ...place, ...content, ...policy, ids, keys, all(Buffer.from("hash")), TTL_MS, 5_000];
+}
 
 describe("a connection that is lost while the answer is on its way", () => {
   test.each([[undefined], ["key"]])("makes one task, and the caller hears of it (key: %s)", async (idempotencyKey) => {

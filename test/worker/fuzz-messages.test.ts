@@ -55,6 +55,14 @@ const almostTask = fc
   )
   .map((message) => escaped(JSON.stringify(message)));
 
+/** Ours but for one member, or for none. */
+const almostDoorbell = fc
+  .record({ id: hexId, key: fc.constantFrom("task_id", "task_name", "labels", "labels_types", "args", "other"), value: anyJson })
+  .map(({ id, key, value }) => {
+    const bell = JSON.parse(encodeDoorbell({ taskId: id, taskName: "demo" }));
+    return escaped(JSON.stringify({ ...bell, [key]: value }));
+  });
+
 const cutOff = fc.tuple(almostTask, fc.nat()).map(([text, at]) => text.slice(0, 1 + (at % text.length)));
 
 const deep = fc
@@ -91,6 +99,7 @@ const attributes = fc.option(
 
 const body = fc.oneof(
   { weight: 6, arbitrary: almostTask },
+  { weight: 3, arbitrary: almostDoorbell },
   { weight: 2, arbitrary: cutOff },
   { weight: 2, arbitrary: anyJson.map((value) => escaped(JSON.stringify(value))) },
   { weight: 2, arbitrary: anyText.map(carried) },
@@ -134,7 +143,7 @@ test("any bodies: each is deleted or dead-lettered with its reason, the tasks am
   let heapAtFirst = 0;
 
   await fc.assert(
-    fc.asyncProperty(fc.array(message, { minLength: 10, maxLength: 25 }), async (messages) => {
+    fc.asyncProperty(fc.array(message, { minLength: 15, maxLength: 30 }), async (messages) => {
       const inputs = Array.from({ length: 8 }, (_, nth) => `{"nth":${nth}}`);
       const ids = await createTasks(
         rig.database,
@@ -162,7 +171,7 @@ test("any bodies: each is deleted or dead-lettered with its reason, the tasks am
       seen.ours += messages.length - poison.length;
       if (heapAtFirst === 0) heapAtFirst = heapAfterCollection();
     }),
-    { numRuns: 25, endOnFailure: true },
+    { numRuns: 12, endOnFailure: true },
   );
 
   expect(seen.dead).toBeGreaterThan(100);
