@@ -37,6 +37,7 @@ replied as (
     from done
    where reply_key is not null
    order by id
-  on conflict (task_id, kind) do nothing
+  -- A new id: a sender that is still busy with the old row cannot settle this one.
+  on conflict (task_id, kind) do update set id = excluded.id, send_at = excluded.send_at
 )
 select id, attempt from done

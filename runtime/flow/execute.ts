@@ -44,6 +44,8 @@ export type ExecuteParts = {
 };
 
 type Ending =
+  /** The schema has changed since the task was accepted: no attempt can cure that. */
+  | { readonly kind: "unfit"; readonly error: unknown }
   | { readonly kind: "returned"; readonly output: unknown }
   | { readonly kind: "threw"; readonly error: unknown };
 
@@ -69,7 +71,7 @@ export async function execute(
   const settled = ending as Ending;
   const outcome = outcomeOf(attempt, settled, parts.maxPayloadBytes);
   if (outcome.kind === "failed") {
-    await parts.middlewares.call("onError", executing, settled.kind === "threw" ? settled.error : outcome.error);
+    await parts.middlewares.call("onError", executing, settled.kind === "returned" ? outcome.error : settled.error);
   }
   return { outcome, context, leaked: null };
 }
@@ -84,27 +86,30 @@ async function run(
   try {
     const { inputText, inputRef } = attempt.task;
     const text = inputRef === null ? inputText : await payloads.get(inputRef);
-    const input = parseInput(definition, text === null ? null : JSON.parse(text));
+    const value: unknown = text === null ? null : JSON.parse(text);
+    const fit = fitInput(definition, value);
+    if (fit.kind === "unfit") return fit;
     const hooks = middlewares.call("preExecute", executing);
     if (hooks !== null) await hooks;
     // Aborted while its input was read: what has not begun need not be stopped.
     if (attempt.abortReason !== null) throw new Error(`aborted before it began: ${attempt.abortReason}`);
-    return { kind: "returned", output: await definition.run(input, context) };
+    return { kind: "returned", output: await definition.run(fit.input, context) };
   } catch (error) {
     return { kind: "threw", error };
   }
 }
 
-/** The schema may have changed since the task was accepted; a null that it takes for absent was stored as such. */
-function parseInput(definition: TaskDefinition, value: unknown): unknown {
+/** A null that the schema takes for absent was stored as such. */
+function fitInput(
+  definition: TaskDefinition,
+  value: unknown,
+): { kind: "fit"; input: unknown } | { kind: "unfit"; error: unknown } {
   const checked = definition.input.safeParse(value);
-  if (checked.success) return checked.data;
+  if (checked.success) return { kind: "fit", input: checked.data };
   const absent = value === null ? definition.input.safeParse(undefined) : checked;
-  if (absent.success) return absent.data;
-  throw new TaskiqError(
-    "input_invalid",
-    `${inWords(issuesOf(checked.error, ["input"]))}. The schema of ${definition.name} has changed since the task was accepted: deploy one that takes both.`,
-  );
+  if (absent.success) return { kind: "fit", input: absent.data };
+  const message = `${inWords(issuesOf(checked.error, ["input"]))}. The schema of ${definition.name} has changed since the task was accepted: deploy one that takes both.`;
+  return { kind: "unfit", error: new TaskiqError("input_invalid", message) };
 }
 
 function outcomeOf(attempt: Attempt, ending: Ending, maxPayloadBytes: number): Outcome {
@@ -112,6 +117,7 @@ function outcomeOf(attempt: Attempt, ending: Ending, maxPayloadBytes: number): O
   if (reason === "timeout") return timedOut(attempt, "and its signal was aborted");
   if (ending.kind === "returned") return succeeded(ending.output, maxPayloadBytes);
   if (reason !== null) return aborted(reason, attempt);
+  if (ending.kind === "unfit") return { kind: "failed", error: taskErrorOf(ending.error), retry: { kind: "never" } };
   return failed(ending.error);
 }
 
@@ -159,9 +165,7 @@ function succeeded(output: unknown, maxPayloadBytes: number): Outcome {
 
 export function failed(thrown: unknown): Outcome {
   const error = taskErrorOf(thrown);
-  if (isA(thrown, TerminalError) || error.code === "input_invalid") {
-    return { kind: "failed", error, retry: { kind: "never" } };
-  }
+  if (isA(thrown, TerminalError)) return { kind: "failed", error, retry: { kind: "never" } };
   if (isA(thrown, RetryableError)) {
     return { kind: "failed", error, retry: { kind: "after", delayMs: thrown.retryAfterMs } };
   }

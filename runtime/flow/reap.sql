@@ -37,7 +37,7 @@ reaped as (
            else json_build_object(
              'code', 'crash_loop',
              'type', 'WorkerLost',
-             'message', format('%s workers in a row died or stopped while running this task; the last one was %s.', t.losses + 1, t.worker)
+             'message', format('%s workers died or stopped while they ran this task; the last one was %s.', t.losses + 1, t.worker)
            )
          end,
          lease_until = null,

@@ -71,6 +71,8 @@ export type SubmitterParts = {
 
 /** How long the submitter has to ring by itself before the executor loop does. */
 const FAST_PATH_MS = 5_000;
+/** Large inputs of one submission on their way to the payload store at the same time. */
+const STORED_AT_ONCE = 16;
 const MAX_TASKS_A_STATEMENT = 1_000;
 const MAX_BYTES_A_STATEMENT = 8 * 1024 * 1024;
 
@@ -182,10 +184,11 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     const owner = uuidv7();
     const tasks: PreparedTask[] = [];
     let bytes = 0;
-    for (const [index, checked] of requests.entries()) {
-      bytes += checked.text?.length ?? 0;
-      tasks.push(await prepare(checked, nthId(owner, index), tenant));
+    for (let first = 0; first < requests.length; first += STORED_AT_ONCE) {
+      const some = requests.slice(first, first + STORED_AT_ONCE);
+      tasks.push(...(await Promise.all(some.map((one, index) => prepare(one, nthId(owner, first + index), tenant)))));
     }
+    for (const { text } of requests) bytes += text?.length ?? 0;
     const answer = await batcher.add({
       tenant,
       tasks,
@@ -229,10 +232,11 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
       const problem = cause instanceof Error ? cause.message : String(cause);
       throw new TaskiqError("input_not_storable", `${at}input: ${problem}`, { cause });
     }
-    if (text.length > parts.maxPayloadBytes) {
+    const bytes = Buffer.byteLength(text);
+    if (bytes > parts.maxPayloadBytes) {
       throw new TaskiqError(
         "payload_too_large",
-        `${at}input: expected at most ${parts.maxPayloadBytes} bytes, got ${text.length}. Store it in S3 yourself and submit its key.`,
+        `${at}input: expected at most ${parts.maxPayloadBytes} bytes, got ${bytes}. Store it in S3 yourself and submit its key.`,
       );
     }
     return text;

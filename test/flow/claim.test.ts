@@ -171,6 +171,15 @@ describe("a message that wins nothing changes nothing", () => {
     expect(await verdictOf(id)).toMatchObject({ kind: "claimed" });
   });
 
+  test("a task that another claim holds does not keep the others from their verdicts", async () => {
+    const [held, early] = await createTasks(database, [{}, { dueInMs: 60_000 }]);
+    if (held === undefined || early === undefined) throw new Error("expected two ids");
+    const other = await hold(database, (tx) => tx.query({ name: "lock-row", text: LOCK_ROW }, [held]));
+    const verdicts = await claim(database, [held, early], OPTIONS);
+    await other.end();
+    expect([held, early].map((id) => verdicts.get(id))).toEqual([{ kind: "contended" }, { kind: "not_due" }]);
+  });
+
   test("two claims at once: one wins", async () => {
     const id = await createTask(database);
     const [first, second] = await Promise.all([verdictOf(id), verdictOf(id, { worker: "worker-3" })]);

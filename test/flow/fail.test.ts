@@ -82,7 +82,12 @@ describe("a failure to be tried again", () => {
   test("with a cancel flag ends cancelled, without a doorbell", async () => {
     const id = await createTask(database, { state: "running", cancelRequested: true });
     expect(await fail(database, [failure(id, { retryAfterMs: 0 })])).toEqual(["cancelled"]);
-    expect(await readTask(database, id)).toMatchObject({ state: "cancelled", finished: true, lease_in_ms: null });
+    expect(await readTask(database, id)).toMatchObject({
+      state: "cancelled",
+      finished: true,
+      lease_in_ms: null,
+      failures: 0,
+    });
     expect(await readOutbox(database)).toEqual([]);
     expect(await readAttemptLog(database, id)).toMatchObject([{ outcome: "cancelled" }]);
   });

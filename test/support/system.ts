@@ -89,8 +89,16 @@ const QUEUE = "default";
 
 export async function startSystem({ ownServer = false, env: settings = {} }: SystemOptions = {}): Promise<System> {
   const started: (() => Promise<void>)[] = [];
+  /** What was started last ends first, and nothing stays because something else could not be ended. */
   const stop = async (): Promise<void> => {
-    for (const end of started.splice(0).reverse()) await end();
+    let failed: Promise<void> = Promise.resolve();
+    for (const end of started.splice(0).reverse()) {
+      const ended = end();
+      await ended.catch(() => {
+        failed = ended;
+      });
+    }
+    await failed;
   };
   try {
     return await start();

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { systemClock } from "../../runtime/clock.ts";
 import { defineTask } from "../../runtime/define/task.ts";
@@ -20,16 +20,6 @@ const results = new Map<string, () => unknown>();
 
 beforeAll(async () => {
   rig = await openRig();
-});
-
-afterEach(async () => {
-  results.clear();
-  await rig.reset();
-});
-
-afterAll(() => rig.close());
-
-function startWorker(): void {
   rig.start({
     tasks: [
       defineTask({ name: "demo", input: z.string(), run: (key) => results.get(key)?.() }),
@@ -37,14 +27,20 @@ function startWorker(): void {
     ],
     settings: { slots: 60, inlinePayloadBytes: INLINE_BYTES, completeLingerMs: 5 },
   });
-}
+});
+
+afterAll(async () => {
+  await rig.reset();
+  await rig.close();
+});
 
 /** Runs one task for each, with plain ones in between, and returns the rows of the former. */
 async function outcomes(handlers: readonly (() => unknown)[]): Promise<TaskRow[]> {
   const ids = await rig.submit(
     handlers.flatMap((handler, nth) => {
-      results.set(`${nth}`, handler);
-      return [{ input: `"${nth}"` }, { name: "plain", input: `${nth}` }];
+      const key = `${results.size}`;
+      results.set(key, handler);
+      return [{ input: `"${key}"` }, { name: "plain", input: `${nth}` }];
     }),
   );
   await until(async () => (await readTasks(rig.database)).every((row) => row.finished));
@@ -101,7 +97,6 @@ const anything = fc.anything({
 const json = fc.jsonValue({ stringUnit: "binary", noUnicodeString: false, depthSize: "medium" });
 
 test("any value comes back unchanged, or fails its own task with a clear error", async () => {
-  startWorker();
   const seen = { stored: 0, refused: 0 };
   await fc.assert(
     fc.asyncProperty(fc.array(fc.oneof(anything, json), { minLength: 20, maxLength: 30 }), async (values) => {
@@ -175,7 +170,6 @@ test.each<[string, () => unknown, unknown]>([
   ["letters of two bytes that are too many for the row", () => "é".repeat(1_500), "é".repeat(1_500)],
   ["the largest result", () => quoted(SETTINGS.maxPayloadBytes), quoted(SETTINGS.maxPayloadBytes)],
 ])("stores %s unchanged", async (_what, handler, value) => {
-  startWorker();
   const [row] = (await outcomes([handler])) as [TaskRow];
   expect([row.state, row.error]).toEqual(["succeeded", null]);
   expect(isDeepStrictEqual(await valueOf(row), value)).toBe(true);
@@ -204,7 +198,6 @@ test.each<[string, () => unknown, RegExp]>([
   ["a byte more than the largest result", () => quoted(SETTINGS.maxPayloadBytes + 1), /1000001 bytes|1000000/],
   ["letters of two bytes that are too many", () => "é".repeat(SETTINGS.maxPayloadBytes / 2), /1000002 bytes/],
 ])("refuses %s, and says why", async (_what, handler, message) => {
-  startWorker();
   const [row] = (await outcomes([handler])) as [TaskRow];
   expect([row.state, row.failures, row.result, row.result_ref]).toEqual(["failed", 1, null, null]);
   expect(JSON.parse(row.error ?? "")).toMatchObject({ code: "result_not_storable", message: expect.stringMatching(message) });
@@ -212,7 +205,6 @@ test.each<[string, () => unknown, RegExp]>([
 });
 
 test("refuses a small value that is a long text without writing all of it", async () => {
-  startWorker();
   const startedMs = systemClock.nowMs();
   const [row] = (await outcomes([explosion])) as [TaskRow];
   expect(row.state).toBe("failed");

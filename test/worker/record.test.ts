@@ -696,3 +696,36 @@ test("a row that somebody holds for longer than a statement may wait delays the 
   expect(await recorded).toBe("succeeded");
   expect(rig.events("database.away")).toEqual([]);
 });
+
+test("a row that somebody holds delays its own outcome only, not those that go with it", async () => {
+  const attempts = await claimed([{}, {}, {}, {}]);
+  const [locked, ...others] = attempts as [Attempt, ...Attempt[]];
+  const other = await hold(rig.database, (tx) =>
+    tx.raw.query("select from taskiq.task where id = $1 for update", [idOf(locked)]),
+  );
+  const recorder = recorderWith({ database: rig.open({ max: 4, lockTimeoutMs: 50 }), lingerMs: 20 });
+  const recorded = attempts.map((attempt) => recorder.record(attempt, succeeded(), PLAIN, CONTEXT));
+  const waited = until(async () => {
+    const rows = await Promise.all(others.map((attempt) => readTask(rig.database, idOf(attempt))));
+    return rows.every((row) => row.state === "succeeded");
+  }, { deadlineMs: 3_000, what: "the others to be recorded" });
+  await waited.finally(() => other.end());
+  expect(await Promise.all(recorded)).toEqual(["succeeded", "succeeded", "succeeded", "succeeded"]);
+});
+
+test("a conflict between statements of our own is repeated until it is over", async () => {
+  const attempt = await claimOne();
+  let conflicts = 9;
+  const database: Database = {
+    ...rig.database,
+    get statements() {
+      return rig.database.statements;
+    },
+    async query(statement, params) {
+      if (conflicts-- > 0) throw Object.assign(new Error("deadlock detected"), { code: "40P01" });
+      return await rig.database.query(statement, params);
+    },
+  };
+  const clock: Clock = { ...systemClock, after: (_ms, signal) => systemClock.after(0, signal) };
+  expect(await recorderWith({ database, clock }).record(attempt, succeeded(), PLAIN, CONTEXT)).toBe("succeeded");
+});
