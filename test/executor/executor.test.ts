@@ -12,7 +12,15 @@ import { decodeMessage } from "../../runtime/wire/message.ts";
 import { hold } from "../flow/waiting.ts";
 import { startTestAws, type TestAws } from "../support/aws.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { clearTasks, createOutboxRow, createTask, createTasks, readOutbox, readTask, readTasks } from "../support/tasks.ts";
+import {
+  clearTasks,
+  createOutboxRow,
+  createTask,
+  createTasks,
+  readOutbox,
+  readTask,
+  readTasks,
+} from "../support/tasks.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 
@@ -52,7 +60,13 @@ afterAll(async () => {
 });
 
 function open(connectionString: string): Database {
-  return openDatabase({ connectionString, max: 4, applicationName: "executor test", connectTimeoutMs: 200, queryTimeoutMs: 2_000 });
+  return openDatabase({
+    connectionString,
+    max: 4,
+    applicationName: "executor test",
+    connectTimeoutMs: 200,
+    queryTimeoutMs: 2_000,
+  });
 }
 
 const IDLE_MS = 1_000_000;
@@ -215,7 +229,9 @@ describe("announcing", () => {
       Array.from({ length: 1_200 }, () => ({})),
     );
     await database.transaction(async (tx) => {
-      await tx.raw.query("insert into taskiq.outbox (kind, task_id, queue, send_at) select 'doorbell', id, queue, now() from taskiq.task");
+      await tx.raw.query(
+        "insert into taskiq.outbox (kind, task_id, queue, send_at) select 'doorbell', id, queue, now() from taskiq.task",
+      );
     });
     await startAll(2, { announceIntervalMs: 10 });
     await until(async () => (await readOutbox(database)).length === 0);

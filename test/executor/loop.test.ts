@@ -54,7 +54,12 @@ test("survives a step that fails, with a pause that doubles to ten seconds, and 
   }
   expect(pauses[8]).toBe(1_000);
   expect(lines).toHaveLength(8);
-  expect(lines[7]).toMatchObject({ level: "warn", event: "loop.failed", loop: "reap", error: { message: "no answer" } });
+  expect(lines[7]).toMatchObject({
+    level: "warn",
+    event: "loop.failed",
+    loop: "reap",
+    error: { message: "no answer" },
+  });
   expect(lines[7]?.retryInMs).toBe(Math.round(pauses[7] ?? 0));
 });
 

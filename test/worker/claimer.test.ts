@@ -47,6 +47,17 @@ function tap(
   };
 }
 
+/** Loses the connection before that statement, so often. */
+function failing(name: string, times: number): Queryable {
+  let left = times;
+  return {
+    async query<Row>(statement: Statement, params: readonly unknown[]) {
+      if (statement.name === name && left-- > 0) throw new Error("Connection terminated unexpectedly");
+      return await rig.database.query<Row>(statement, params);
+    },
+  };
+}
+
 function claimerOn(
   database: Queryable,
   { probe = rig.database, holds = () => false }: { probe?: Database; holds?: (id: string) => boolean } = {},
@@ -80,7 +91,9 @@ test("claims for polls that come together with one statement, each id once, and 
   const unknown = randomUUID();
   const database = tap(rig.database);
   const { claimer } = claimerOn(database);
-  const answers = await Promise.all([claimer.claim([a, b]), claimer.claim([c, unknown]), claimer.claim([d])].map(kindsOf));
+  const answers = await Promise.all(
+    [claimer.claim([a, b]), claimer.claim([c, unknown]), claimer.claim([d])].map(kindsOf),
+  );
   expect(database.claims).toHaveLength(1);
   expect(database.claims[0]?.toSorted()).toEqual([...ids, unknown].toSorted());
   expect(answers).toEqual([
@@ -168,12 +181,46 @@ describe("a claim that fails", () => {
     expect(await kindsOf(claimer.claim([id]))).toEqual({ [id]: "claimed" });
   });
 
+  test("in its second statement keeps what was won, and looks at the rest again", async () => {
+    const [runnable, done] = (await createTasks(rig.database, [{}, { state: "succeeded" }])) as [string, string];
+    const { claimer } = claimerOn(failing("decline", 1));
+    expect(await kindsOf(claimer.claim([runnable, done]))).toEqual({ [runnable]: "claimed", [done]: "contended" });
+    expect(await readTask(rig.database, runnable)).toMatchObject({ state: "running", attempt: 1 });
+  });
+
+  test("in its second statement, when nothing was won, is the outage that it is", async () => {
+    const id = await createTask(rig.database, { state: "succeeded" });
+    const { claimer, breaker } = claimerOn(failing("decline", 1));
+    expect(await claimer.claim([id])).toBe(null);
+    await breaker.closed();
+    expect(rig.events("database.away")).toHaveLength(1);
+    expect(await kindsOf(claimer.claim([id]))).toEqual({ [id]: "finished" });
+  });
+
+  test("after it was committed costs nothing either when the database goes away once more", async () => {
+    const id = await createTask(rig.database);
+    const database = failing("read-own", 2);
+    let answers = 0;
+    const lost: Queryable = {
+      async query<Row>(statement: Statement, params: readonly unknown[]) {
+        const rows = await database.query<Row>(statement, params);
+        if (statement.name === "claim" && ++answers === 1) throw new Error("Connection terminated unexpectedly");
+        return rows;
+      },
+    };
+    expect(await claimerOn(lost).claimer.claim([id])).toBe(null);
+    await until(async () => (await readTask(rig.database, id)).state === "queued", { deadlineMs: 3_000 });
+    expect(await readTask(rig.database, id)).toMatchObject({ attempt: 1, losses: 0, failures: 0 });
+  });
+
   test("after it was committed costs nothing: what nobody runs is given back and rung when the database is back", async () => {
     const ids = await createTasks(rig.database, [{}, {}, {}]);
     const [lost, held, elsewhere] = ids as [string, string, string];
-    await ask(rig.database, "update taskiq.task set state = 'running', attempt = 1, worker = 'other', lease_until = now() + interval '30 s' where id = $1", [
-      elsewhere,
-    ]);
+    await ask(
+      rig.database,
+      "update taskiq.task set state = 'running', attempt = 1, worker = 'other', lease_until = now() + interval '30 s' where id = $1",
+      [elsewhere],
+    );
     const database = tap(rig.database, {
       after: () => {
         throw new Error("Connection terminated unexpectedly");

@@ -11,14 +11,7 @@ import { createClaimer } from "../../runtime/worker/claimer.ts";
 import { deliver } from "../../runtime/worker/deliver.ts";
 import { createSlots, type Slots } from "../../runtime/worker/slots.ts";
 import { hold } from "../flow/waiting.ts";
-import {
-  createOutboxRow,
-  createTask,
-  createTasks,
-  readOutbox,
-  readTask,
-  type TaskColumns,
-} from "../support/tasks.ts";
+import { createOutboxRow, createTask, createTasks, readOutbox, readTask, type TaskColumns } from "../support/tasks.ts";
 import { until } from "../support/until.ts";
 import { openRig, type QueueTap, type QueueWays, type Rig, tapQueue } from "./rig.ts";
 
@@ -283,7 +276,13 @@ describe("poison goes to the dead-letter queue with its reason:", () => {
     expect(dead?.body).toBe(body);
     expect(dead?.attributes).toEqual({ reason, detail: expect.stringMatching(detail), source_queue: "default" });
     expect(rig.events("message.poison")).toMatchObject([
-      { level: "error", queue: "default", messageId: expect.any(String), reason, detail: expect.stringMatching(detail) },
+      {
+        level: "error",
+        queue: "default",
+        messageId: expect.any(String),
+        reason,
+        detail: expect.stringMatching(detail),
+      },
     ]);
     expect(started).toEqual([]);
   });
@@ -295,7 +294,11 @@ describe("poison goes to the dead-letter queue with its reason:", () => {
     ["TaskIQ's pointer", { body: POINTER, attributes: { s3_extended_message: "True" } }, "foreign_not_supported"],
     ["AWS's pointer", { body: AWS_POINTER, attributes: { ExtendedPayloadSize: "300000" } }, "foreign_not_supported"],
     ["AWS's older one", { body: AWS_POINTER, attributes: { SQSLargePayloadSize: "300000" } }, "foreign_not_supported"],
-    ["a pointer without a key", { body: '{"s3_bucket":"b"}', attributes: { s3_extended_message: "True" } }, "unreadable"],
+    [
+      "a pointer without a key",
+      { body: '{"s3_bucket":"b"}', attributes: { s3_extended_message: "True" } },
+      "unreadable",
+    ],
     ["a promise of a pointer", { body: "no JSON", attributes: { ExtendedPayloadSize: "1" } }, "unreadable"],
   ])("%s, which is not followed", async (_what, message, reason) => {
     await rig.send([message]);
@@ -357,15 +360,40 @@ describe("a message whose id has a row is never poison:", () => {
   const hex = (id: string) => id.replaceAll("-", "");
 
   test.each<[string, (id: string) => Outgoing]>([
-    ["a doorbell without labels", (id) => ({ body: `{"task_id":"${hex(id)}","task_name":"demo","labels":{},"args":[],"kwargs":{}}` })],
+    [
+      "a doorbell without labels",
+      (id) => ({ body: `{"task_id":"${hex(id)}","task_name":"demo","labels":{},"args":[],"kwargs":{}}` }),
+    ],
     ["without arguments", (id) => ({ body: `{"task_id":"${hex(id)}","task_name":"demo","labels":{}}` })],
     ["without a name", (id) => ({ body: `{"task_id":"${hex(id)}"}` })],
-    ["with a bad label", (id) => ({ body: `{"task_id":"${hex(id)}","task_name":"demo","labels":{"x":{}},"labels_types":{"x":99},"args":[],"kwargs":{}}` })],
-    ["with arguments nested too deeply", (id) => ({ body: `{"task_id":"${hex(id)}","task_name":"demo","labels":{},"args":${"[".repeat(2_000)}${"]".repeat(2_000)},"kwargs":{}}` })],
-    ["with arguments, as another producer's", (id) => ({ body: `{"task_id":"${hex(id)}","task_name":"demo","labels":{},"args":[1],"kwargs":{"a":1}}` })],
-    ["with the mark of TaskIQ's pointer", (id) => ({ body: doorbell(id), attributes: { s3_extended_message: "True" } })],
+    [
+      "with a bad label",
+      (id) => ({
+        body: `{"task_id":"${hex(id)}","task_name":"demo","labels":{"x":{}},"labels_types":{"x":99},"args":[],"kwargs":{}}`,
+      }),
+    ],
+    [
+      "with arguments nested too deeply",
+      (id) => ({
+        body: `{"task_id":"${hex(id)}","task_name":"demo","labels":{},"args":${"[".repeat(2_000)}${"]".repeat(2_000)},"kwargs":{}}`,
+      }),
+    ],
+    [
+      "with arguments, as another producer's",
+      (id) => ({ body: `{"task_id":"${hex(id)}","task_name":"demo","labels":{},"args":[1],"kwargs":{"a":1}}` }),
+    ],
+    [
+      "with the mark of TaskIQ's pointer",
+      (id) => ({ body: doorbell(id), attributes: { s3_extended_message: "True" } }),
+    ],
     ["with the mark of AWS's pointer", (id) => ({ body: doorbell(id), attributes: { ExtendedPayloadSize: "300000" } })],
-    ["that is a pointer as well", (id) => ({ body: `{"task_id":"${hex(id)}","s3_bucket":"b","s3_key":"k"}`, attributes: { s3_extended_message: "True" } })],
+    [
+      "that is a pointer as well",
+      (id) => ({
+        body: `{"task_id":"${hex(id)}","s3_bucket":"b","s3_key":"k"}`,
+        attributes: { s3_extended_message: "True" },
+      }),
+    ],
   ])("%s", async (_what, messageOf) => {
     const id = await createTask(rig.database);
     await rig.send([messageOf(id)]);
@@ -415,7 +443,9 @@ test("when something is wrong with the claim itself the messages stay as they ar
   await rig.send([{ body: doorbell(randomUUID()) }]);
   await deliverNext(1, { database: broken });
   expect(left()).toEqual({ ready: 0, hidden: 1, dead: 0, free: 10 });
-  expect(rig.events("process.failed")).toMatchObject([{ level: "error", error: { message: "relation does not exist" } }]);
+  expect(rig.events("process.failed")).toMatchObject([
+    { level: "error", error: { message: "relation does not exist" } },
+  ]);
 });
 
 test("what could not be deleted is said, and comes again as a duplicate", async () => {

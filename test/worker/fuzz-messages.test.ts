@@ -32,7 +32,18 @@ const carried = (text: string) => text.replace(/[^\t\n\r\u0020-\ud7ff\ue000-\uff
 
 const anyText = fc.oneof(
   fc.string({ unit: "binary" }),
-  fc.constantFrom("__proto__", "constructor", "toString", "\u0000", "\ud800", "\udc00\ud800", "😀", "taskiq_aws", "doorbell", ""),
+  fc.constantFrom(
+    "__proto__",
+    "constructor",
+    "toString",
+    "\u0000",
+    "\ud800",
+    "\udc00\ud800",
+    "😀",
+    "taskiq_aws",
+    "doorbell",
+    "",
+  ),
 );
 const anyJson = fc.oneof(fc.jsonValue({ stringUnit: "binary" }), fc.dictionary(anyText, fc.jsonValue()), anyText);
 
@@ -57,7 +68,11 @@ const almostTask = fc
 
 /** Ours but for one member, or for none. */
 const almostDoorbell = fc
-  .record({ id: hexId, key: fc.constantFrom("task_id", "task_name", "labels", "labels_types", "args", "other"), value: anyJson })
+  .record({
+    id: hexId,
+    key: fc.constantFrom("task_id", "task_name", "labels", "labels_types", "args", "other"),
+    value: anyJson,
+  })
   .map(({ id, key, value }) => {
     const bell = JSON.parse(encodeDoorbell({ taskId: id, taskName: "demo" }));
     return escaped(JSON.stringify({ ...bell, [key]: value }));
@@ -74,7 +89,10 @@ const deep = fc
   })
   .map(({ levels, opening, isClosed, member }) => {
     const count = Math.min(levels, Math.floor(900_000 / (opening.length + 2)));
-    const closing = [...opening].reverse().map((one) => (one === "[" ? "]" : one === "{" ? "}" : "")).join("");
+    const closing = [...opening]
+      .reverse()
+      .map((one) => (one === "[" ? "]" : one === "{" ? "}" : ""))
+      .join("");
     const nested = `${opening.repeat(count)}1${isClosed ? closing.repeat(count) : ""}`;
     if (member === null) return nested;
     return `{"task_id":"a","task_name":"b","labels":{},"args":[],"kwargs":{},"${member}":${nested}}`;
@@ -163,7 +181,10 @@ test("any bodies: each is deleted or dead-lettered with its reason, the tasks am
       expect(dead.map((one) => one.body).toSorted()).toEqual(poison.map((one) => one.body).toSorted());
       for (const one of dead) {
         expect(["unreadable", "foreign_not_supported"]).toContain(one.attributes.reason);
-        expect(one.attributes).toMatchObject({ source_queue: "default", detail: expect.stringMatching(/^[ -~]{1,300}$/) });
+        expect(one.attributes).toMatchObject({
+          source_queue: "default",
+          detail: expect.stringMatching(/^[ -~]{1,300}$/),
+        });
       }
       expect([stopped, worker.live().ok, worker.running]).toEqual([false, true, 0]);
 

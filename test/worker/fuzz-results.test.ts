@@ -52,7 +52,7 @@ async function outcomes(handlers: readonly (() => unknown)[]): Promise<TaskRow[]
 }
 
 const textOf = (row: TaskRow) => (row.result_ref === null ? row.result : rig.payloads.get(row.result_ref));
-const valueOf = async (row: TaskRow): Promise<unknown> => JSON.parse((await textOf(row)) ?? "null");
+const told = async (row: TaskRow): Promise<unknown> => JSON.parse((await textOf(row)) ?? "null");
 
 const NOT_STORABLE = Symbol("cannot be told in JSON");
 
@@ -108,11 +108,17 @@ test("any value comes back unchanged, or fails its own task with a clear error",
           seen.refused++;
           expect([row.state, row.attempt, row.failures]).toEqual(["failed", 1, 1]);
           const error = JSON.parse(row.error ?? "");
-          expect(error).toMatchObject({ code: "result_not_storable", message: expect.stringMatching(/^expected .* at \$/) });
+          expect(error).toMatchObject({
+            code: "result_not_storable",
+            message: expect.stringMatching(/^expected .* at \$/),
+          });
         } else {
           seen.stored++;
           expect(row.state).toBe("succeeded");
-          expect(isDeepStrictEqual(await valueOf(row), expected), `${fc.stringify(values[nth])} as ${await textOf(row)}`).toBe(true);
+          expect(
+            isDeepStrictEqual(await told(row), expected),
+            `${fc.stringify(values[nth])} as ${await textOf(row)}`,
+          ).toBe(true);
         }
       }
     }),
@@ -164,7 +170,14 @@ test.each<[string, () => unknown, unknown]>([
   ["a member called __proto__", () => JSON.parse('{"__proto__":{"a":1}}'), JSON.parse('{"__proto__":{"a":1}}')],
   ["1,000 levels", () => nested(1_000), nested(1_000)],
   ["a promise, awaited", async () => "later", "later"],
-  ["one value in two places", () => { const one = { a: 1 }; return [one, one]; }, [{ a: 1 }, { a: 1 }]],
+  [
+    "one value in two places",
+    () => {
+      const one = { a: 1 };
+      return [one, one];
+    },
+    [{ a: 1 }, { a: 1 }],
+  ],
   ["just what fits into the row", () => quoted(INLINE_BYTES), quoted(INLINE_BYTES)],
   ["a byte more", () => quoted(INLINE_BYTES + 1), quoted(INLINE_BYTES + 1)],
   ["letters of two bytes that are too many for the row", () => "é".repeat(1_500), "é".repeat(1_500)],
@@ -172,7 +185,7 @@ test.each<[string, () => unknown, unknown]>([
 ])("stores %s unchanged", async (_what, handler, value) => {
   const [row] = (await outcomes([handler])) as [TaskRow];
   expect([row.state, row.error]).toEqual(["succeeded", null]);
-  expect(isDeepStrictEqual(await valueOf(row), value)).toBe(true);
+  expect(isDeepStrictEqual(await told(row), value)).toBe(true);
   expect(row.result_ref !== null).toBe(Buffer.byteLength(JSON.stringify(value)) > INLINE_BYTES);
 });
 
@@ -192,15 +205,34 @@ test.each<[string, () => unknown, RegExp]>([
   ["1,001 levels", () => nested(1_001), /more than 1000 levels/],
   ["100,000 levels", () => nested(100_000), /more than 1000 levels/],
   ["an array of 4 thousand million holes", sparse, /undefined in an array at \$\[0\]/],
-  ["a getter that throws", () => ({ get a() { throw new Error("no a"); } }), /no a/],
-  ["a toJSON that throws", () => ({ toJSON() { throw new Error("no JSON"); } }), /no JSON/],
+  [
+    "a getter that throws",
+    () => ({
+      get a() {
+        throw new Error("no a");
+      },
+    }),
+    /no a/,
+  ],
+  [
+    "a toJSON that throws",
+    () => ({
+      toJSON() {
+        throw new Error("no JSON");
+      },
+    }),
+    /no JSON/,
+  ],
   ["a proxy that was revoked", revoked, /revoked/],
   ["a byte more than the largest result", () => quoted(SETTINGS.maxPayloadBytes + 1), /1000001 bytes|1000000/],
   ["letters of two bytes that are too many", () => "é".repeat(SETTINGS.maxPayloadBytes / 2), /1000002 bytes/],
 ])("refuses %s, and says why", async (_what, handler, message) => {
   const [row] = (await outcomes([handler])) as [TaskRow];
   expect([row.state, row.failures, row.result, row.result_ref]).toEqual(["failed", 1, null, null]);
-  expect(JSON.parse(row.error ?? "")).toMatchObject({ code: "result_not_storable", message: expect.stringMatching(message) });
+  expect(JSON.parse(row.error ?? "")).toMatchObject({
+    code: "result_not_storable",
+    message: expect.stringMatching(message),
+  });
   expect(rig.heldDead().ready).toEqual([]);
 });
 

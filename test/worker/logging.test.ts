@@ -37,13 +37,41 @@ async function saved(result: SavedResult, everyTask = false): Promise<readonly L
 
 describe("by default there is one line for what went wrong:", () => {
   test.each<[string, SavedResult, object]>([
-    ["a retry", { kind: "failed", recorded: "queued", error: ERROR, durationMs: 7.6 }, { level: "warn", event: "task.retried", code: "handler_error", error: "RangeError: no route", runMs: 8 }],
-    ["a timeout", { kind: "failed", recorded: "queued", error: { ...ERROR, code: "timeout" }, durationMs: 1 }, { level: "warn", event: "task.timeout", code: "timeout" }],
-    ["a failure for good", { kind: "failed", recorded: "failed", error: ERROR, durationMs: 1 }, { level: "error", event: "task.failed", code: "handler_error" }],
-    ["a cancel", { kind: "cancelled", recorded: "cancelled", error: ERROR, durationMs: 1 }, { level: "info", event: "task.cancelled" }],
-    ["a task given back", { kind: "released", recorded: "queued", error: null, durationMs: 1 }, { level: "info", event: "task.shutdown" }],
-    ["a lost attempt", { kind: "lost", recorded: "nothing", error: null, durationMs: 1 }, { level: "warn", event: "task.lost" }],
-    ["an outcome that came too late", { kind: "succeeded", recorded: "refused", error: null, durationMs: 1 }, { level: "warn", event: "task.refused", outcome: "succeeded" }],
+    [
+      "a retry",
+      { kind: "failed", recorded: "queued", error: ERROR, durationMs: 7.6 },
+      { level: "warn", event: "task.retried", code: "handler_error", error: "RangeError: no route", runMs: 8 },
+    ],
+    [
+      "a timeout",
+      { kind: "failed", recorded: "queued", error: { ...ERROR, code: "timeout" }, durationMs: 1 },
+      { level: "warn", event: "task.timeout", code: "timeout" },
+    ],
+    [
+      "a failure for good",
+      { kind: "failed", recorded: "failed", error: ERROR, durationMs: 1 },
+      { level: "error", event: "task.failed", code: "handler_error" },
+    ],
+    [
+      "a cancel",
+      { kind: "cancelled", recorded: "cancelled", error: ERROR, durationMs: 1 },
+      { level: "info", event: "task.cancelled" },
+    ],
+    [
+      "a task given back",
+      { kind: "released", recorded: "queued", error: null, durationMs: 1 },
+      { level: "info", event: "task.shutdown" },
+    ],
+    [
+      "a lost attempt",
+      { kind: "lost", recorded: "nothing", error: null, durationMs: 1 },
+      { level: "warn", event: "task.lost" },
+    ],
+    [
+      "an outcome that came too late",
+      { kind: "succeeded", recorded: "refused", error: null, durationMs: 1 },
+      { level: "warn", event: "task.refused", outcome: "succeeded" },
+    ],
   ])("%s", async (_what, result, line) => {
     expect(await saved(result)).toEqual([expect.objectContaining({ ...ID, ...line })]);
   });
@@ -74,7 +102,12 @@ describe("of a worker's attempts", () => {
   }
 
   test("that succeed nothing at all is written by default", async () => {
-    expect(await runAll(false, Array.from({ length: 20 }, () => "demo"))).toEqual([]);
+    expect(
+      await runAll(
+        false,
+        Array.from({ length: 20 }, () => "demo"),
+      ),
+    ).toEqual([]);
     expect(rig.lines.map((line) => line.event)).toEqual(["worker.started"]);
   });
 

@@ -47,7 +47,13 @@ type PollingOptions = {
 };
 
 /** Polls as a worker does: what comes takes its slots at once, and keeps them. */
-function startPolling({ slots: total = 100, ways, waitMs = 30, clock = systemClock, tripped }: PollingOptions = {}): Polling {
+function startPolling({
+  slots: total = 100,
+  ways,
+  waitMs = 30,
+  clock = systemClock,
+  tripped,
+}: PollingOptions = {}): Polling {
   const queue = tapQueue(rig.queue(), ways);
   const slots = createSlots(total);
   const breaker = tripped ?? createBreaker({ database: rig.database, log: rig.log, clock: systemClock });

@@ -9,9 +9,23 @@ import { claim } from "../../runtime/flow/claim.ts";
 import { failed } from "../../runtime/flow/execute.ts";
 import type { Database } from "../../runtime/postgres/pool.ts";
 import { createBreaker } from "../../runtime/worker/breaker.ts";
-import { createRecorder, type Recorded, type Recorder, type RecorderParts, type WritableOutcome } from "../../runtime/worker/record.ts";
+import {
+  createRecorder,
+  type Recorded,
+  type Recorder,
+  type RecorderParts,
+  type WritableOutcome,
+} from "../../runtime/worker/record.ts";
 import { hold, untilWaiting } from "../flow/waiting.ts";
-import { ask, createTasks, readAttemptLog, readOutbox, readTask, readTasks, type TaskColumns } from "../support/tasks.ts";
+import {
+  ask,
+  createTasks,
+  readAttemptLog,
+  readOutbox,
+  readTask,
+  readTasks,
+  type TaskColumns,
+} from "../support/tasks.ts";
 import { until } from "../support/until.ts";
 import { createGate, openRig, type Rig } from "./rig.ts";
 
@@ -131,7 +145,9 @@ async function effects(attempt?: Attempt): Promise<number> {
 
 /** Another worker takes the task over. */
 async function takeOver(attempt: Attempt): Promise<void> {
-  await ask(rig.database, "update taskiq.task set attempt = attempt + 1, worker = 'other' where id = $1", [idOf(attempt)]);
+  await ask(rig.database, "update taskiq.task set attempt = attempt + 1, worker = 'other' where id = $1", [
+    idOf(attempt),
+  ]);
 }
 
 describe("a success", () => {
@@ -139,13 +155,21 @@ describe("a success", () => {
     const text = '{"b":1.0,"a":-0.0,"n":18446744073709551616,"s":"\\u0000\\ud800"}';
     const attempt = await claimOne();
     expect(await recorderWith().record(attempt, succeeded(text), PLAIN, CONTEXT)).toBe("succeeded");
-    expect(await readTask(rig.database, idOf(attempt))).toMatchObject({ state: "succeeded", result: text, result_ref: null });
+    expect(await readTask(rig.database, idOf(attempt))).toMatchObject({
+      state: "succeeded",
+      result: text,
+      result_ref: null,
+    });
   });
 
   test("without a result has null", async () => {
     const attempt = await claimOne();
     expect(await recorderWith().record(attempt, succeeded(null), PLAIN, CONTEXT)).toBe("succeeded");
-    expect(await readTask(rig.database, idOf(attempt))).toMatchObject({ state: "succeeded", result: null, result_ref: null });
+    expect(await readTask(rig.database, idOf(attempt))).toMatchObject({
+      state: "succeeded",
+      result: null,
+      result_ref: null,
+    });
   });
 
   test.each([
@@ -174,7 +198,11 @@ describe("a success", () => {
     const attempt = await claimOne();
     await takeOver(attempt);
     expect(await recorderWith().record(attempt, succeeded(), PLAIN, CONTEXT)).toBe("refused");
-    expect(await readTask(rig.database, idOf(attempt))).toMatchObject({ state: "running", attempt: 2, worker: "other" });
+    expect(await readTask(rig.database, idOf(attempt))).toMatchObject({
+      state: "running",
+      attempt: 2,
+      worker: "other",
+    });
   });
 });
 
@@ -259,21 +287,25 @@ describe("a failure", () => {
     ["a text", "soon"],
     ["less than nothing", -5_000],
     ["for ever", Number.POSITIVE_INFINITY],
-  ])("whose handler changed its wait to %s follows the policy, and those in the same statement are recorded", async (_what, wait) => {
-    const attempts = await claimed([{}, {}, {}]);
-    const error = new RetryableError("busy", { retryAfterMs: 1 });
-    // As a subclass does that declares the field again.
-    Object.defineProperty(error, "retryAfterMs", { value: wait });
-    const recorder = recorderWith({ lingerMs: 20 });
-    const outcomes = [failedBy(new Error("no route")), failedBy(error), failedBy(new Error("no route"))];
-    const recorded = attempts.map((attempt, nth) => recorder.record(attempt, outcomes[nth]!, PLAIN, CONTEXT));
-    expect((await Promise.allSettled(recorded)).map((one) => one.status === "fulfilled" && one.value)).toEqual([
-      "queued",
-      "queued",
-      "queued",
-    ]);
-    for (const attempt of attempts) expect((await readTask(rig.database, idOf(attempt))).due_in_ms).toBeLessThan(60_000);
-  });
+  ])(
+    "whose handler changed its wait to %s follows the policy, and those in the same statement are recorded",
+    async (_what, wait) => {
+      const attempts = await claimed([{}, {}, {}]);
+      const error = new RetryableError("busy", { retryAfterMs: 1 });
+      // As a subclass does that declares the field again.
+      Object.defineProperty(error, "retryAfterMs", { value: wait });
+      const recorder = recorderWith({ lingerMs: 20 });
+      const outcomes = [failedBy(new Error("no route")), failedBy(error), failedBy(new Error("no route"))];
+      const recorded = attempts.map((attempt, nth) => recorder.record(attempt, outcomes[nth]!, PLAIN, CONTEXT));
+      expect((await Promise.allSettled(recorded)).map((one) => one.status === "fulfilled" && one.value)).toEqual([
+        "queued",
+        "queued",
+        "queued",
+      ]);
+      for (const attempt of attempts)
+        expect((await readTask(rig.database, idOf(attempt))).due_in_ms).toBeLessThan(60_000);
+    },
+  );
 
   test("of an attempt that was taken over is refused", async () => {
     const attempt = await claimOne();
@@ -293,7 +325,10 @@ test("an attempt given back is queued and rung at once, at no cost", async () =>
 test("a cancelled attempt ends its task cancelled", async () => {
   const attempt = await claimOne();
   await ask(rig.database, "update taskiq.task set cancel_requested_at = now() where id = $1", [idOf(attempt)]);
-  const outcome: WritableOutcome = { kind: "cancelled", error: { code: "cancelled", type: "Cancelled", message: "so" } };
+  const outcome: WritableOutcome = {
+    kind: "cancelled",
+    error: { code: "cancelled", type: "Cancelled", message: "so" },
+  };
   expect(await recorderWith().record(attempt, outcome, PLAIN, CONTEXT)).toBe("cancelled");
   expect(await readTask(rig.database, idOf(attempt))).toMatchObject({ state: "cancelled", failures: 0 });
 });
@@ -312,8 +347,16 @@ describe("commit(tx)", () => {
     const attempt = await claimOne();
     const seen: unknown[] = [];
     const recorded = record(attempt, async (tx, output, context) => {
-      const inserted = await tx.query<{ task_id: string }>("insert into effect values ($1) returning task_id", [idOf(attempt)]);
-      seen.push(inserted, output, context.idempotencyKey, (await readTask(rig.database, idOf(attempt))).state, await effects());
+      const inserted = await tx.query<{ task_id: string }>("insert into effect values ($1) returning task_id", [
+        idOf(attempt),
+      ]);
+      seen.push(
+        inserted,
+        output,
+        context.idempotencyKey,
+        (await readTask(rig.database, idOf(attempt))).state,
+        await effects(),
+      );
     });
     expect(await recorded).toBe("succeeded");
     expect(seen).toEqual([{ rows: [{ task_id: idOf(attempt) }], rowCount: 1 }, '"done"', "key", "running", 0]);
@@ -413,13 +456,17 @@ describe("commit(tx)", () => {
     expect((await errorOf(attempt)).message).not.toBe("nothing of this may remain");
   });
 
-  test.each(["select 'commit'", "select 1 as commit", "-- commit\nselect 1", "/* commit */ select 1", "select ';'", "select 1;"])(
-    "is not taken for control of the transaction: %j",
-    async (text) => {
-      const attempt = await claimOne();
-      expect(await record(attempt, async (tx) => void (await tx.query(text)))).toBe("succeeded");
-    },
-  );
+  test.each([
+    "select 'commit'",
+    "select 1 as commit",
+    "-- commit\nselect 1",
+    "/* commit */ select 1",
+    "select ';'",
+    "select 1;",
+  ])("is not taken for control of the transaction: %j", async (text) => {
+    const attempt = await claimOne();
+    expect(await record(attempt, async (tx) => void (await tx.query(text)))).toBe("succeeded");
+  });
 
   describe("that takes too long", () => {
     test("is undone, fails by the policy, and its client refuses what comes later", async () => {
@@ -440,7 +487,9 @@ describe("commit(tx)", () => {
           await tx.query("insert into effect values ($1)", [idOf(attempt)]);
           timeUp.open();
           await late.opened;
-          await tx.query("insert into effect values ($1)", [idOf(attempt)]).catch((error: unknown) => afterwards.push(error));
+          await tx
+            .query("insert into effect values ($1)", [idOf(attempt)])
+            .catch((error: unknown) => afterwards.push(error));
           await tx.query("commit").catch((error: unknown) => afterwards.push(error));
         },
         { clock },
@@ -480,7 +529,10 @@ describe("commit(tx)", () => {
     const coded = (message: string, code: string) => Object.assign(new Error(message), { code });
 
     test.each<[string, Commit]>([
-      ["a service of its own refuses connections", () => Promise.reject(coded("connect ECONNREFUSED 10.0.0.1:6379", "ECONNREFUSED"))],
+      [
+        "a service of its own refuses connections",
+        () => Promise.reject(coded("connect ECONNREFUSED 10.0.0.1:6379", "ECONNREFUSED")),
+      ],
       ["another database of its own is away", () => Promise.reject(new Error("Connection terminated unexpectedly"))],
       ["a deadlock elsewhere", () => Promise.reject(coded("deadlock detected", "40P01"))],
       [
@@ -522,7 +574,8 @@ describe("commit(tx)", () => {
     let calls = 0;
     const recorded = record(attempt, async (tx) => {
       await tx.query("insert into effect values ($1)", [idOf(attempt)]);
-      if (++calls < 3) await tx.query("do $$ begin raise exception 'could not serialize' using errcode = '40001'; end $$");
+      if (++calls < 3)
+        await tx.query("do $$ begin raise exception 'could not serialize' using errcode = '40001'; end $$");
     });
     expect(await recorded).toBe("succeeded");
     expect([calls, await effects(attempt)]).toEqual([3, 1]);
@@ -547,7 +600,9 @@ describe("commit(tx)", () => {
 
   describe("when the connection is cut during COMMIT, has exactly one effect and a recorded outcome", () => {
     /** `silent` hides that direction from the moment on in which COMMIT is about to be sent, the first time. */
-    async function lossy(silent: "to_client" | "to_server"): Promise<{ database: Database; heal(): void; readonly commits: number }> {
+    async function lossy(
+      silent: "to_client" | "to_server",
+    ): Promise<{ database: Database; heal(): void; readonly commits: number }> {
       const proxy = await rig.proxy();
       const real = rig.open({ connectionString: proxy.url, max: 2 });
       let commits = 0;
@@ -609,7 +664,9 @@ describe("commit(tx)", () => {
       await overtaken.catch(() => {});
       expect(["refused", "succeeded"]).toContain(await recorded);
       const { state, attempt: fence } = await readTask(rig.database, idOf(attempt));
-      expect([state, fence, await effects(attempt)]).toEqual((await recorded) === "refused" ? ["running", 2, 0] : ["succeeded", 1, 1]);
+      expect([state, fence, await effects(attempt)]).toEqual(
+        (await recorded) === "refused" ? ["running", 2, 0] : ["succeeded", 1, 1],
+      );
     });
   });
 });
@@ -705,10 +762,13 @@ test("a row that somebody holds delays its own outcome only, not those that go w
   );
   const recorder = recorderWith({ database: rig.open({ max: 4, lockTimeoutMs: 50 }), lingerMs: 20 });
   const recorded = attempts.map((attempt) => recorder.record(attempt, succeeded(), PLAIN, CONTEXT));
-  const waited = until(async () => {
-    const rows = await Promise.all(others.map((attempt) => readTask(rig.database, idOf(attempt))));
-    return rows.every((row) => row.state === "succeeded");
-  }, { deadlineMs: 3_000, what: "the others to be recorded" });
+  const waited = until(
+    async () => {
+      const rows = await Promise.all(others.map((attempt) => readTask(rig.database, idOf(attempt))));
+      return rows.every((row) => row.state === "succeeded");
+    },
+    { deadlineMs: 3_000, what: "the others to be recorded" },
+  );
   await waited.finally(() => other.end());
   expect(await Promise.all(recorded)).toEqual(["succeeded", "succeeded", "succeeded", "succeeded"]);
 });

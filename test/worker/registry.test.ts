@@ -32,7 +32,10 @@ const rows = () =>
 test("a first beat makes the worker's row, a further one brings it up to date and keeps its start", async () => {
   await beat(rig.database, WORKER);
   expect(await rows()).toEqual([{ ...WORKER, old: false, alive: true }]);
-  await ask(rig.database, "update taskiq.worker set started_at = now() - interval '1 min', beat_at = now() - interval '1 min'");
+  await ask(
+    rig.database,
+    "update taskiq.worker set started_at = now() - interval '1 min', beat_at = now() - interval '1 min'",
+  );
   await beat(rig.database, { ...WORKER, running: 7, draining: true });
   expect(await rows()).toEqual([{ ...WORKER, running: 7, draining: true, old: true, alive: true }]);
 });

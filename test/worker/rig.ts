@@ -92,7 +92,12 @@ export async function openRig({ queues: names = ["default"] }: { queues?: readon
   const queues = openQueues({ endpoint, region, credentials, queues: addresses });
   const payloads = openPayloadStore({ endpoint, region, credentials, bucket, maxBytes: SETTINGS.maxPayloadBytes });
   const lines: LogLine[] = [];
-  const log = openLog({ level: "debug", format: "json", service: "test", write: (line) => lines.push(JSON.parse(line)) });
+  const log = openLog({
+    level: "debug",
+    format: "json",
+    service: "test",
+    write: (line) => lines.push(JSON.parse(line)),
+  });
   const openOne = (options: Partial<DatabaseOptions> = {}): Database =>
     openDatabase({ connectionString: testDatabase.url, max: 6, applicationName: "worker test", ...options });
 
@@ -224,10 +229,7 @@ export async function openRig({ queues: names = ["default"] }: { queues?: readon
 /** What a test puts in front of an operation: it is given what the real queue would do. */
 export type QueueWays = {
   readonly receive?: (options: ReceiveOptions, receive: () => Promise<Delivery[]>) => Promise<Delivery[]>;
-  readonly send?: (
-    messages: readonly Outgoing[],
-    send: () => ReturnType<Queue["send"]>,
-  ) => ReturnType<Queue["send"]>;
+  readonly send?: (messages: readonly Outgoing[], send: () => ReturnType<Queue["send"]>) => ReturnType<Queue["send"]>;
   readonly remove?: (handles: readonly string[], remove: () => Promise<number>) => Promise<number>;
 };
 

@@ -47,12 +47,18 @@ const stateOf = async (id: string) => (await readTask(rig.database, id)).state;
 const untilState = (id: string, state: string) =>
   until(async () => (await stateOf(id)) === state, { what: `task ${id} to be ${state}` });
 const untilAll = (state: string, deadlineMs = 10_000) =>
-  until(async () => (await readTasks(rig.database)).every((row) => row.state === state), { deadlineMs, what: `all to be ${state}` });
+  until(async () => (await readTasks(rig.database)).every((row) => row.state === state), {
+    deadlineMs,
+    what: `all to be ${state}`,
+  });
 
 /** The database with a way in front of and behind its statements. */
 function tapped(
   real: Database,
-  ways: { before?: (statement: Statement) => Promise<void> | void; after?: (statement: Statement) => Promise<void> | void },
+  ways: {
+    before?: (statement: Statement) => Promise<void> | void;
+    after?: (statement: Statement) => Promise<void> | void;
+  },
 ): Database {
   return {
     ...real,
@@ -171,7 +177,15 @@ describe("whatever a handler throws, its task is not lost:", () => {
     ["an object without a prototype", () => Object.create(null)],
     ["a revoked proxy", revoked],
     ["a proxy that hides its prototype", shy],
-    ["an error whose message throws", () => Object.defineProperty(new Error(""), "message", { get: () => { throw new Error("no message"); } })],
+    [
+      "an error whose message throws",
+      () =>
+        Object.defineProperty(new Error(""), "message", {
+          get: () => {
+            throw new Error("no message");
+          },
+        }),
+    ],
   ])("%s", async (_what, thrown) => {
     rig.start({
       tasks: [
@@ -181,7 +195,10 @@ describe("whatever a handler throws, its task is not lost:", () => {
       ],
     });
     const [id] = (await rig.submit([{ maxAttempts: 1 }])) as [string];
-    await until(() => stateOf(id).then((state) => state === "failed"), { deadlineMs: 2_000, what: "the failure to be recorded" });
+    await until(() => stateOf(id).then((state) => state === "failed"), {
+      deadlineMs: 2_000,
+      what: "the failure to be recorded",
+    });
     expect(JSON.parse((await readTask(rig.database, id)).error ?? "")).toMatchObject({ code: "handler_error" });
     expect(rig.events("complete.failed")).toEqual([]);
   });
@@ -243,7 +260,10 @@ describe("a running attempt", () => {
     const saved: SavedResult[] = [];
     rig.start({
       settings: { extendIntervalMs: 20, slots: 1 },
-      middlewares: [loggingMiddleware(rig.log, false), { name: "seen", postSave: (_task, result) => void saved.push(result) }],
+      middlewares: [
+        loggingMiddleware(rig.log, false),
+        { name: "seen", postSave: (_task, result) => void saved.push(result) },
+      ],
       tasks: [
         demo(async (_input, ctx) => {
           ctx.progress(0.5);
@@ -281,7 +301,12 @@ describe("a running attempt", () => {
     await ask(rig.database, TAKE_OVER, [id]);
     release.open();
     await until(() => rig.events("task.refused").length === 1);
-    expect(await readTask(rig.database, id)).toMatchObject({ state: "running", attempt: 2, worker: "other", result: null });
+    expect(await readTask(rig.database, id)).toMatchObject({
+      state: "running",
+      attempt: 2,
+      worker: "other",
+      result: null,
+    });
   });
 
   test("whose task comes back to this very worker is aborted, and only the new one is recorded", async () => {
@@ -300,7 +325,11 @@ describe("a running attempt", () => {
     const [id] = (await rig.submit([{}])) as [string];
     await untilState(id, "running");
     // What the reaper does; the doorbell comes back to the only worker there is.
-    await ask(rig.database, "update taskiq.task set state = 'queued', lease_until = null, losses = 1, announced_at = now() where id = $1", [id]);
+    await ask(
+      rig.database,
+      "update taskiq.task set state = 'queued', lease_until = null, losses = 1, announced_at = now() where id = $1",
+      [id],
+    );
     await rig.ring([id]);
     await until(async () => (await readTask(rig.database, id)).attempt === 2);
     await until(() => reasons.length === 1, { deadlineMs: 2_000, what: "the first attempt to be aborted" });
@@ -352,11 +381,13 @@ describe("leases", () => {
     const ids = await rig.submit([{}, {}, {}]);
     await until(async () => (await readTasks(rig.database)).every((row) => row.state === "running"));
     const startMs = systemClock.nowMs();
-    const isWaiting = async () => (await readTasks(rig.database)).filter((row) => (row.lease_in_ms ?? 0) > 300).length >= 2;
+    const isWaiting = async () =>
+      (await readTasks(rig.database)).filter((row) => (row.lease_in_ms ?? 0) > 300).length >= 2;
     await until(async () => (await isWaiting()) && systemClock.nowMs() - startMs > 1_200);
     commit.open();
     await untilAll("succeeded");
-    for (const id of ids) expect(await readTask(rig.database, id)).toMatchObject({ attempt: 1, losses: 0, failures: 0 });
+    for (const id of ids)
+      expect(await readTask(rig.database, id)).toMatchObject({ attempt: 1, losses: 0, failures: 0 });
   });
 
   test("unconfirmed for five sixths of their time stop the attempts, whose tasks are given back at no cost when the database is back", async () => {
@@ -388,7 +419,9 @@ describe("leases", () => {
     for (const id of ids) {
       expect(await readTask(rig.database, id)).toMatchObject({ attempt: 1, losses: 0, failures: 0 });
       expect((await readAttemptLog(rig.database, id)).map((row) => row.outcome)).toEqual(["released"]);
-      expect((await readOutbox(rig.database, id)).map((row) => [row.kind, row.send_in_ms <= 0])).toEqual([["doorbell", true]]);
+      expect((await readOutbox(rig.database, id)).map((row) => [row.kind, row.send_in_ms <= 0])).toEqual([
+        ["doorbell", true],
+      ]);
     }
     await rig.ring(ids);
     await untilAll("succeeded");
@@ -472,12 +505,17 @@ describe("a handler that ignores its abort", () => {
     const stuck = gate();
     const worker = rig.start({
       settings: { slots: 3, drainWorkMs: 0 },
-      tasks: [demo(() => stuck.opened.then(() => "too late")), defineTask({ name: "quick", input: z.unknown(), run: () => 1 })],
+      tasks: [
+        demo(() => stuck.opened.then(() => "too late")),
+        defineTask({ name: "quick", input: z.unknown(), run: () => 1 }),
+      ],
     });
     const [id] = (await rig.submit([{ timeoutMs: 20, graceMs: 20, maxAttempts: 1 }])) as [string];
     await untilState(id, "failed");
     expect(JSON.parse((await readTask(rig.database, id)).error ?? "")).toMatchObject({ code: "timeout" });
-    expect(rig.events("slot.leaked")).toMatchObject([{ level: "error", taskId: id, task: "demo", leaked: 1, slots: 3 }]);
+    expect(rig.events("slot.leaked")).toMatchObject([
+      { level: "error", taskId: id, task: "demo", leaked: 1, slots: 3 },
+    ]);
     await rig.submit([{ name: "quick" }, { name: "quick" }, { name: "quick" }, { name: "quick" }]);
     await until(async () => (await readTasks(rig.database)).filter((row) => row.state === "succeeded").length === 4);
     stuck.open();
@@ -545,10 +583,16 @@ describe("a drain", () => {
 
   test("takes no new work, finishes what runs, forgets the worker's row and is over", async () => {
     const release = gate();
-    const worker = rig.start({ settings: slowWork, tasks: [demo(() => release.opened.then(() => "done"))], name: "worker-d" });
+    const worker = rig.start({
+      settings: slowWork,
+      tasks: [demo(() => release.opened.then(() => "done"))],
+      name: "worker-d",
+    });
     const ids = await rig.submit([{}, {}]);
     await until(() => worker.running === 2);
-    await until(async () => (await ask(rig.database, "select from taskiq.worker where name = 'worker-d'")).length === 1);
+    await until(
+      async () => (await ask(rig.database, "select from taskiq.worker where name = 'worker-d'")).length === 1,
+    );
     const drained = worker.drain();
     expect(worker.live()).toEqual({ ok: true, why: "draining" });
     const late = await rig.submit([{}]);
@@ -569,7 +613,9 @@ describe("a drain", () => {
     await rig.submit([{}]);
     await until(() => worker.running === 1);
     const drained = worker.drain();
-    await until(async () => (await ask(rig.database, "select from taskiq.worker where draining and running = 1")).length === 1);
+    await until(
+      async () => (await ask(rig.database, "select from taskiq.worker where draining and running = 1")).length === 1,
+    );
     release.open();
     await drained;
   });
@@ -599,7 +645,9 @@ describe("a drain", () => {
     expect(reasons).toEqual(["shutdown", "shutdown"]);
     for (const id of ids) {
       expect(await readTask(rig.database, id)).toMatchObject({ state: "queued", attempt: 1, failures: 0, losses: 0 });
-      expect((await readOutbox(rig.database, id)).map((row) => [row.kind, row.send_in_ms <= 0])).toEqual([["doorbell", true]]);
+      expect((await readOutbox(rig.database, id)).map((row) => [row.kind, row.send_in_ms <= 0])).toEqual([
+        ["doorbell", true],
+      ]);
     }
     expect(rig.events("worker.stopped")).toMatchObject([{ finished: 0, requeued: 2 }]);
     expect(rig.events("task.shutdown")).toHaveLength(2);
@@ -659,7 +707,11 @@ describe("a drain", () => {
     const drained = worker.drain();
     release.open();
     await drained;
-    expect((await readTasks(rig.database)).map((row) => row.state).toSorted()).toEqual(["queued", "queued", "succeeded"]);
+    expect((await readTasks(rig.database)).map((row) => row.state).toSorted()).toEqual([
+      "queued",
+      "queued",
+      "succeeded",
+    ]);
     expect(rig.held().ready).toHaveLength(2);
   });
 
@@ -764,7 +816,11 @@ describe("two queues and one slot", () => {
 
   test("a message that finds none again and again is neither dead-lettered nor left out", async () => {
     // A second of the worker lasts 20 ms here; its loops take the time they take.
-    const clock: Clock = { ...systemClock, after: (ms, signal) => systemClock.after(ms / 50, signal), nowMs: () => systemClock.nowMs() * 50 };
+    const clock: Clock = {
+      ...systemClock,
+      after: (ms, signal) => systemClock.after(ms / 50, signal),
+      nowMs: () => systemClock.nowMs() * 50,
+    };
     const returned = tapQueue(rig.queue("other"));
     const seen = () => returned.hidden.filter((one) => one.visibilityMs === 0).length;
     rig.start({
