@@ -2,6 +2,8 @@
  * Real parts for the tests of a worker: a database, an emulator, and queues that stand between the two and can count, delay and fail.
  * One a file; `reset` after each test.
  */
+
+import { afterAll, afterEach, beforeAll } from "vitest";
 import { type Clock, systemClock } from "../../runtime/clock.ts";
 import type { Middleware } from "../../runtime/define/middleware.ts";
 import { type AnyTask, createRegistry } from "../../runtime/define/registry.ts";
@@ -11,6 +13,7 @@ import { type Log, openLog } from "../../runtime/log.ts";
 import type { PayloadStore } from "../../runtime/payload/payload.ts";
 import { openPayloadStore, type S3PayloadStore } from "../../runtime/payload/s3.ts";
 import { type Database, type DatabaseOptions, openDatabase } from "../../runtime/postgres/pool.ts";
+import type { Statement } from "../../runtime/postgres/sql.ts";
 import type { Delivery, Outgoing, Queue } from "../../runtime/queue/queue.ts";
 import { createQueueSet } from "../../runtime/queue/queue-set.ts";
 import { openQueues, type SqsQueues } from "../../runtime/queue/sqs.ts";
@@ -224,6 +227,57 @@ export async function openRig({ queues: names = ["default"] }: { queues?: readon
     });
     if (!answer.ok) throw new Error(`the emulator did not purge ${url}: ${await answer.text()}`);
   }
+}
+
+/** A rig for the whole file, opened, reset and closed by hooks that are registered here. Hooks of the file itself end before a reset. */
+export function useRig(options: { queues?: readonly string[] } = {}): Rig {
+  let rig: Rig | undefined;
+  beforeAll(async () => {
+    rig = await openRig(options);
+  });
+  afterEach(() => rig?.reset());
+  afterAll(() => rig?.close());
+  return new Proxy({} as Rig, {
+    get(_target, key) {
+      if (rig === undefined) throw new Error("the rig is opened by a hook: use it in a test");
+      return Reflect.get(rig, key);
+    },
+  });
+}
+
+/** Gates that are opened at the end of a test at the latest: what waits for one must not outlive it. */
+export function useGates(): () => Gate {
+  let gates: Gate[] = [];
+  afterEach(() => {
+    for (const gate of gates) gate.open();
+    gates = [];
+  });
+  return () => {
+    const gate = createGate();
+    gates.push(gate);
+    return gate;
+  };
+}
+
+export type DatabaseWays = {
+  readonly before?: (statement: Statement) => Promise<void> | void;
+  readonly after?: (statement: Statement) => Promise<void> | void;
+};
+
+/** A database with a way in front of its statements and behind them. Those of a transaction take none. */
+export function tapDatabase(real: Database, { before, after }: DatabaseWays): Database {
+  return {
+    ...real,
+    get statements() {
+      return real.statements;
+    },
+    async query<Row>(statement: Statement, params: readonly unknown[]) {
+      await before?.(statement);
+      const rows = await real.query<Row>(statement, params);
+      await after?.(statement);
+      return rows;
+    },
+  };
 }
 
 /** What a test puts in front of an operation: it is given what the real queue would do. */
