@@ -46,6 +46,7 @@ function newWorker(): Worker {
     settings: {
       slots: 200,
       leaseMs: 30_000,
+      graceMs: 10_000,
       extendIntervalMs: 10_000,
       receiveWaitMs: 1_000,
       completeLingerMs: 3,

@@ -263,7 +263,7 @@ const WORKER = {
     default: 10_000,
   }),
   TASKIQ_GRACE_MS: integer({
-    meaning: "How long an aborted attempt may take to end before its outcome is recorded without it.",
+    meaning: "How long attempts that a drain aborts may take to end; a task's own graceMs counts where it is shorter.",
     unit: "milliseconds",
     min: 0,
     max: 10 * MINUTE_MS,

@@ -27,7 +27,8 @@ export const EVENTS = {
   "worker.started": "The worker polls its queues. queues, slots, tasks.",
   "worker.draining": "The worker takes no new work and finishes what runs. running, workMs.",
   "worker.aborting": "The drain's time for work is over: the attempts still running are aborted and requeued. running.",
-  "worker.stopped": "The worker has given back or finished everything. finished, requeued, elapsedMs.",
+  "worker.stopped":
+    "The worker has stopped. finished, requeued, unrecorded (left to their leases: the database was away), elapsedMs.",
   "task.started": "An attempt started (only with TASKIQ_LOG=tasks). taskId, task, queue, attempt, waitMs.",
   "task.succeeded":
     "An attempt's result was recorded (only with TASKIQ_LOG=tasks). taskId, task, queue, attempt, runMs.",

@@ -14,7 +14,7 @@ import { createSubmitter } from "./flow/submit.ts";
 import { type Log, openLog } from "./log.ts";
 import { openPayloadStore } from "./payload/s3.ts";
 import { migrate } from "./postgres/migrate.ts";
-import { type Database, openDatabase } from "./postgres/pool.ts";
+import { type Database, type DatabaseOptions, openDatabase } from "./postgres/pool.ts";
 import { startProbe } from "./probe.ts";
 import { describeStartFailure, stopOnSignals, whenSchemaFits } from "./process.ts";
 import { openQueues } from "./queue/sqs.ts";
@@ -41,7 +41,8 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
     return;
   }
 
-  const open = (purpose: string, max: number): Database => openPool(config, purpose, max, log);
+  const open = (purpose: string, max: number, limits: Partial<DatabaseOptions> = {}): Database =>
+    openPool(config, purpose, max, log, limits);
   const database = open(config.role, config.database.pool);
   await whenSchemaFits(database, { migrateFirst: config.role === "all" ? config.database : null, log, clock });
 
@@ -108,7 +109,7 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   }
 
   if (runsWorker && workerName !== undefined) {
-    const commitDatabase = open("worker-commit", config.database.pool);
+    const commitDatabase = open("worker-commit", config.database.pool, commitLimits(config.worker.commitTimeoutMs));
     const beatDatabase = open("worker-beat", 1);
     const worker = createWorker({
       name: workerName,
@@ -139,7 +140,19 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   }
 }
 
-function openPool(config: ServiceConfig, purpose: string, max: number, log: Log): Database {
+/** The worker ends a commit at its timeout; the server a second later, if the worker is frozen meanwhile. */
+function commitLimits(commitTimeoutMs: number): Partial<DatabaseOptions> {
+  const serverMs = commitTimeoutMs + 1_000;
+  return { statementTimeoutMs: serverMs, idleInTransactionTimeoutMs: serverMs, queryTimeoutMs: serverMs + 3_000 };
+}
+
+function openPool(
+  config: ServiceConfig,
+  purpose: string,
+  max: number,
+  log: Log,
+  limits: Partial<DatabaseOptions>,
+): Database {
   return openDatabase({
     connectionString: config.database.url,
     ...(config.database.caFile !== null && { caFile: config.database.caFile }),
@@ -147,6 +160,7 @@ function openPool(config: ServiceConfig, purpose: string, max: number, log: Log)
     applicationName: `taskiq-${purpose}`,
     queryTimeoutMs: config.database.queryTimeoutMs,
     onError: (error) => log.warn("database.idle_error", { error }),
+    ...limits,
   });
 }
 

@@ -41,6 +41,8 @@ export type AnnouncerParts = {
 
 /** One round of sending takes far less; a sender that died in it delays its rows by this much. */
 const SEND_LEASE_MS = 30_000;
+/** What was not sent is tried again after this time: an outage of SQS delays tasks by little more than itself. */
+const RETRY_AFTER_MS = 3_000;
 /** Doorbells sent and settled together by the fast path. */
 const ROUND = 200;
 const ROUNDS_IN_FLIGHT = 2;
@@ -49,6 +51,7 @@ const MAX_WAITING = 20_000;
 
 const LEASE_OUTBOX = loadSql(import.meta.url, "./lease-outbox.sql");
 const SETTLE_OUTBOX = loadSql(import.meta.url, "./settle-outbox.sql");
+const POSTPONE_OUTBOX = loadSql(import.meta.url, "./postpone-outbox.sql");
 const READ_RECORDED = loadSql(import.meta.url, "./read-recorded.sql");
 
 type LeasedRow = {
@@ -166,8 +169,10 @@ export function createAnnouncer(parts: AnnouncerParts): Announcer {
       sendDeadLetters(live.filter((row) => row.kind === "dead_letter")),
       writeResults(live.filter((row) => row.kind === "result")),
     ]);
-    const ids = [...moot.map((row) => row.outbox_id), ...settled.flat()];
-    if (ids.length > 0) await database.query(SETTLE_OUTBOX, [ids]);
+    const done = new Set([...moot.map((row) => row.outbox_id), ...settled.flat()]);
+    if (done.size > 0) await database.query(SETTLE_OUTBOX, [[...done]]);
+    const failed = rows.map((row) => row.outbox_id).filter((id) => !done.has(id));
+    if (failed.length > 0) await database.query(POSTPONE_OUTBOX, [failed, RETRY_AFTER_MS]);
     return rows.length;
   }
 

@@ -22,8 +22,11 @@ export type Attempt = {
   readonly abortReason: AbortReason | null;
   /** Resolves `graceMs` after the abort: from then on nobody waits for the handler. */
   readonly abandoned: Promise<void>;
-  /** Aborted by the first call; later ones, and those after `settle`, change nothing. */
-  abort(reason: AbortReason): void;
+  /**
+   * Gives the handler the task's `graceMs` to end, or `longestGraceMs` where that is shorter.
+   * Aborted by the first call; later ones, and those after `settle`, change nothing.
+   */
+  abort(reason: AbortReason, longestGraceMs?: number): void;
   /** Made when the handler asks for it: most never do. */
   signal(): AbortSignal;
   /** Clears the timers. */
@@ -41,12 +44,12 @@ export function startAttempt(task: ClaimedTask, nowMs: number): Attempt {
   });
   const timeoutTimer = setTimeout(abort, task.policy.timeoutMs, "timeout");
 
-  function abort(why: AbortReason): void {
+  function abort(why: AbortReason, longestGraceMs = Number.POSITIVE_INFINITY): void {
     if (reason !== null || settled) return;
     reason = why;
     clearTimeout(timeoutTimer);
     controller?.abort(why);
-    graceTimer = setTimeout(abandon, task.policy.graceMs);
+    graceTimer = setTimeout(abandon, Math.min(task.policy.graceMs, longestGraceMs));
   }
 
   return {

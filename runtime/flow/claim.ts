@@ -89,6 +89,7 @@ export async function claim(
   for (const row of await decline(
     database,
     ids.filter((id) => !verdicts.has(id)),
+    rows.length > 0,
     options,
   )) {
     verdicts.set(row.id, { kind: row.verdict });
@@ -97,7 +98,12 @@ export async function claim(
 }
 
 /** After a claim that was won nothing may be lost: without an answer the rest is contended, and looked at again. */
-async function decline(database: Queryable, ids: readonly string[], options: ClaimOptions): Promise<Declined[]> {
+async function decline(
+  database: Queryable,
+  ids: readonly string[],
+  someWon: boolean,
+  options: ClaimOptions,
+): Promise<Declined[]> {
   try {
     return await database.query<Declined>(DECLINE, [
       ids,
@@ -105,7 +111,8 @@ async function decline(database: Queryable, ids: readonly string[], options: Cla
       options.unknownTaskAfterMs,
       UNKNOWN_TASK_AGAIN_MS,
     ]);
-  } catch {
+  } catch (error) {
+    if (!someWon) throw error;
     return ids.map((id) => ({ id, verdict: "contended" }));
   }
 }

@@ -1,7 +1,8 @@
 -- Record the success of many attempts.
 -- $1 task ids uuid[]  $2 attempt int[] (fence, same order)  $3 result json[] or null  $4 result_ref text[] or null
 -- One row per outcome accepted. An attempt that is missing does not own its task any more: nothing was changed for it.
--- Guard: id, attempt and state = 'running', on rows locked in id order.
+-- Guard: id, attempt and state = 'running', on rows locked in id order. `skip locked`: a row that
+-- somebody holds must not delay the others; read-attempts.sql tells such an attempt from one that is over.
 -- `id = any($1)` and `state::text`: found by id whatever the planner knew, see claim.sql.
 with outcome as (
   select * from unnest($1::uuid[], $2::int[], $3::json[], $4::text[]) as u (id, attempt, result, result_ref)
@@ -13,7 +14,7 @@ held as materialized (
    where t.id = any($1::uuid[])
      and t.state::text = 'running'
    order by t.id
-     for update of t
+     for update of t skip locked
 ),
 done as (
   update taskiq.task t

@@ -49,6 +49,7 @@ type Ending =
   | { readonly kind: "returned"; readonly output: unknown }
   | { readonly kind: "threw"; readonly error: unknown };
 
+const MAX_RETRY_AFTER_MS = 86_400_000;
 const ABANDONED = Symbol("abandoned");
 const MAX_PROGRESS_MESSAGE = 1_000;
 
@@ -151,7 +152,7 @@ function succeeded(output: unknown, maxPayloadBytes: number): Outcome {
   if (output === undefined || output === null) return { kind: "succeeded", output, resultText: null };
   let text: string;
   try {
-    text = encodeJson(output);
+    text = encodeJson(output, { maxChars: maxPayloadBytes });
   } catch (error) {
     return { kind: "failed", error: { ...taskErrorOf(error), code: "result_not_storable" }, retry: { kind: "never" } };
   }
@@ -167,7 +168,11 @@ export function failed(thrown: unknown): Outcome {
   const error = taskErrorOf(thrown);
   if (isA(thrown, TerminalError)) return { kind: "failed", error, retry: { kind: "never" } };
   if (isA(thrown, RetryableError)) {
-    return { kind: "failed", error, retry: { kind: "after", delayMs: thrown.retryAfterMs } };
+    const delayMs: unknown = thrown.retryAfterMs;
+    // Its constructor checks it, but a handler can write whatever it likes into its own error.
+    if (typeof delayMs === "number" && Number.isFinite(delayMs) && delayMs >= 0) {
+      return { kind: "failed", error, retry: { kind: "after", delayMs: Math.min(delayMs, MAX_RETRY_AFTER_MS) } };
+    }
   }
   return { kind: "failed", error, retry: { kind: "policy" } };
 }

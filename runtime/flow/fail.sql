@@ -1,7 +1,8 @@
 -- Record failed attempts: queued again at the due time, or failed when the budget is spent, or cancelled when that was asked for.
 -- $1 task ids uuid[]  $2 attempt int[] (fence, same order)  $3 error json[]
 -- $4 retry_after_ms float8[]: null ends the task  $5 dead_letter boolean[]: a task that ends here is copied to the dead-letter queue
--- One row per failure accepted, with the state it led to. Guard: id, attempt and state = 'running', on rows locked in id order.
+-- One row per failure accepted, with the state it led to. Guard: id, attempt and state = 'running', on rows locked in id order. `skip locked`: a row that
+-- somebody holds must not delay the others; read-attempts.sql tells such an attempt from one that is over.
 -- `id = any($1)` and `state::text`: found by id whatever the planner knew, see claim.sql.
 with outcome as (
   select distinct on (u.id, u.attempt) *
@@ -20,7 +21,7 @@ held as materialized (
    where t.id = any($1::uuid[])
      and t.state::text = 'running'
    order by t.id
-     for update of t
+     for update of t skip locked
 ),
 ended as (
   update taskiq.task t

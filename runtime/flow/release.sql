@@ -1,6 +1,7 @@
 -- Give attempts back unfinished (a drain, or an outage that outlived the lease): queued and rung at once, at no cost to any counter.
 -- $1 task ids uuid[]  $2 attempt int[] (fence, same order)
--- One row per attempt given back, with the state it led to. Guard: id, attempt and state = 'running', on rows locked in id order.
+-- One row per attempt given back, with the state it led to. Guard: id, attempt and state = 'running', on rows locked in id order. `skip locked`: a row that
+-- somebody holds must not delay the others; read-attempts.sql tells such an attempt from one that is over.
 -- `id = any($1)` and `state::text`: found by id whatever the planner knew, see claim.sql.
 with mine as (
   select * from unnest($1::uuid[], $2::int[]) as u (id, attempt)
@@ -13,7 +14,7 @@ held as materialized (
    where t.id = any($1::uuid[])
      and t.state::text = 'running'
    order by t.id
-     for update of t
+     for update of t skip locked
 ),
 released as (
   update taskiq.task t

@@ -227,8 +227,11 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     if (input === undefined || input === null) return null;
     let text: string;
     try {
-      text = encodeJson(input);
+      text = encodeJson(input, { maxChars: parts.maxPayloadBytes });
     } catch (cause) {
+      if (cause instanceof TaskiqError && cause.code === "payload_too_large") {
+        throw new TaskiqError("payload_too_large", `${at}input: ${cause.message}`, { cause });
+      }
       const problem = cause instanceof Error ? cause.message : String(cause);
       throw new TaskiqError("input_not_storable", `${at}input: ${problem}`, { cause });
     }

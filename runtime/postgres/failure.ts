@@ -82,8 +82,9 @@ export function isValueError(error: unknown): boolean {
   return error instanceof pg.DatabaseError && /^(?:22|23|54)/.test(error.code ?? "");
 }
 
-/** True when the server gave up on the statement because it is overloaded or a row is locked. Try again later. */
+/** True when the server gave up on the statement because it is overloaded or a row is locked, or the pool had no connection. */
 export function isBusyError(error: unknown): boolean {
+  if (error instanceof Error && error.message.startsWith("timeout exceeded when trying to connect")) return true;
   return isLockTimeout(error) || (error instanceof pg.DatabaseError && error.code === "57014");
 }
 

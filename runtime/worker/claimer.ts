@@ -22,6 +22,7 @@ type Verdicts = Map<string, Verdict> | null;
 /** Batches of messages in one statement: five polls of ten. */
 const MAX_POLLS = 5;
 const TRIES = 3;
+const GIVE_BACK_TRIES = 10;
 
 const READ_OWN = loadSql(import.meta.url, "./read-own.sql");
 
@@ -58,13 +59,17 @@ export function createClaimer(parts: {
    * database answers, they cost nothing; left alone, each would cost its task a lost lease.
    */
   async function giveBackUnseen(ids: readonly string[]): Promise<void> {
-    try {
+    for (let tries = 0; tries < GIVE_BACK_TRIES; tries++) {
       await parts.breaker.closed();
-      const own = await parts.database.query<AttemptRef>(READ_OWN, [ids, parts.options.worker]);
-      const unseen = own.filter((attempt) => !parts.holds(attempt.id));
-      if (unseen.length > 0) await release(parts.database, unseen);
-    } catch {
-      // Away again: the leases run out and the reaper finds the tasks.
+      try {
+        const own = await parts.database.query<AttemptRef>(READ_OWN, [ids, parts.options.worker]);
+        const unseen = own.filter((attempt) => !parts.holds(attempt.id));
+        if (unseen.length > 0) await release(parts.database, unseen);
+        return;
+      } catch (error) {
+        // Away again. When that goes on, the leases run out and the reaper finds the tasks.
+        parts.breaker.trip(error);
+      }
     }
   }
 

@@ -22,6 +22,8 @@ export type DeliverParts = {
   readonly slots: Slots;
   readonly log: Log;
   readonly clock: Clock;
+  /** The worker drains: what has no slot yet goes back. */
+  stopped(): boolean;
   /** Starts an attempt in a slot that was taken for it; must not throw. */
   start(task: ClaimedTask): void;
 };
@@ -36,19 +38,15 @@ const SURPLUS_WAIT_MS = 1_000;
 const CONTENDED_MS = 5_000;
 /** The database went away between the poll and the claim: come back when it may have returned. */
 const AWAY_MS = 30_000;
+/** Receives after which a message is given back as a copy; queues dead-letter after five. */
+const WORN_RECEIVES = 3;
 
 /** Takes slots for the messages, claims, starts what was won and settles the rest. Never throws. */
-export async function deliver(messages: readonly Delivery[], stopping: boolean, parts: DeliverParts): Promise<void> {
-  const { queue, slots, clock, log } = parts;
-  if (stopping) {
-    await queue.changeVisibility(
-      messages.map((message) => ({ receiptHandle: message.receiptHandle, visibilityMs: 0 })),
-    );
-    return;
-  }
+export async function deliver(messages: readonly Delivery[], parts: DeliverParts): Promise<void> {
+  const { queue, slots, clock, log, stopped } = parts;
   const deadlineMs = clock.nowMs() + SURPLUS_WAIT_MS;
   let rest = messages;
-  while (rest.length > 0) {
+  while (rest.length > 0 && !stopped()) {
     const granted = slots.take(rest.length);
     if (granted > 0) {
       const batch = rest.slice(0, granted);
@@ -59,9 +57,24 @@ export async function deliver(messages: readonly Delivery[], stopping: boolean, 
     const waited = await roomBefore(deadlineMs, parts);
     if (!waited) break;
   }
-  if (rest.length > 0) {
-    await queue.changeVisibility(rest.map((message) => ({ receiptHandle: message.receiptHandle, visibilityMs: 0 })));
+  await giveBack(rest, 0, queue);
+}
+
+/**
+ * Returns messages to the queue for later. SQS counts every receive, and a healthy message that found no slot five times would end in
+ * the dead-letter queue: one that comes near to that is replaced by a copy, whose count is new.
+ */
+async function giveBack(messages: readonly Delivery[], afterMs: number, queue: Queue): Promise<void> {
+  if (messages.length === 0) return;
+  const worn = messages.filter((message) => message.receiveCount >= WORN_RECEIVES);
+  const fresh = messages.filter((message) => message.receiveCount < WORN_RECEIVES);
+  if (fresh.length > 0) {
+    await queue.changeVisibility(fresh.map(({ receiptHandle }) => ({ receiptHandle, visibilityMs: afterMs })));
   }
+  if (worn.length === 0) return;
+  const outcomes = await queue.send(worn.map(({ body, attributes }) => ({ body, attributes, delayMs: afterMs })));
+  const copied = worn.filter((_, index) => outcomes[index]?.kind === "sent");
+  if (copied.length > 0) await queue.remove(copied.map(({ receiptHandle }) => receiptHandle));
 }
 
 async function roomBefore(deadlineMs: number, { slots, clock }: DeliverParts): Promise<boolean> {
@@ -90,9 +103,7 @@ async function claimBatch(messages: readonly Delivery[], parts: DeliverParts): P
     const ids = new Set(read.map(({ content }) => content.id).filter((id) => id !== null));
     const verdicts = await parts.claimer.claim([...ids]);
     if (verdicts === null) {
-      await queue.changeVisibility(
-        messages.map((message) => ({ receiptHandle: message.receiptHandle, visibilityMs: AWAY_MS })),
-      );
+      await giveBack(messages, AWAY_MS, queue);
       return;
     }
     for (const verdict of verdicts.values()) {
@@ -156,9 +167,22 @@ async function moveToDeadLetter(poison: readonly Read[], { queue, deadLetter, lo
   const outcomes = await deadLetter.send(
     poison.map(({ delivery, content }) => ({
       body: delivery.body,
-      attributes: { reason: poisonReason(content), detail: poisonDetail(content), source_queue: queue.name },
+      attributes: {
+        // SQS takes ten; what makes a body a pointer must be among them.
+        ...Object.fromEntries(Object.entries(delivery.attributes).slice(0, 7)),
+        reason: poisonReason(content),
+        detail: poisonDetail(content),
+        source_queue: queue.name,
+      },
     })),
   );
+  // A message of the greatest size has no room for attributes: it is moved without them, and the log says why.
+  for (const [index, { delivery }] of poison.entries()) {
+    const outcome = outcomes[index];
+    if (outcome?.kind !== "failed" || outcome.code !== "message_too_large") continue;
+    const [bare] = await deadLetter.send([{ body: delivery.body }]);
+    if (bare !== undefined) outcomes[index] = bare;
+  }
   return poison.flatMap(({ delivery, content }, index) => {
     log.error("message.poison", {
       queue: queue.name,
@@ -171,10 +195,13 @@ async function moveToDeadLetter(poison: readonly Read[], { queue, deadLetter, lo
 }
 
 function contentOf(delivery: Delivery): Content {
+  const decoded = decodeMessage(delivery.body);
+  // A message whose id has a row is never poison, whatever its attributes promise.
+  if (decoded.id !== null) return decoded;
   const pointer = readPointer(delivery.body, delivery.attributes);
   switch (pointer.kind) {
     case "none":
-      return decodeMessage(delivery.body);
+      return decoded;
     case "pointer":
       return { kind: "pointer", id: null };
     case "unreadable":

@@ -21,14 +21,15 @@ export function watchEventLoop(parts: {
   const timer = setInterval(() => {
     const nowMs = clock.nowMs();
     const usedUs = cpuUs();
-    const lateMs = nowMs - lastMs - TICK_MS;
+    // The block began somewhere in this time, at most a tick after its start.
+    const silentMs = nowMs - lastMs;
     // A process that was frozen (SIGSTOP, a paused container) is late as well, but used no CPU meanwhile.
     const busyMs = (usedUs - lastCpuUs) / 1_000;
     lastMs = nowMs;
     lastCpuUs = usedUs;
-    if (lateMs < BLOCKED_MS || busyMs < lateMs / 2) return;
+    if (silentMs < BLOCKED_MS || busyMs < silentMs / 2) return;
     const tasks = [...new Set([...attempts.values()].map((attempt) => attempt.task.name))].slice(0, MOST_NAMES);
-    log.warn("eventloop.blocked", { blockedMs: Math.round(lateMs), tasks });
+    log.warn("eventloop.blocked", { blockedMs: Math.round(silentMs), tasks });
   }, TICK_MS);
   timer.unref();
   return { stop: () => clearInterval(timer) };

@@ -7,7 +7,7 @@
 
 import type { Clock } from "../clock.ts";
 import type { Attempt } from "../flow/attempt.ts";
-import { extend } from "../flow/extend.ts";
+import { type ExtendVerdict, extend } from "../flow/extend.ts";
 import type { Log } from "../log.ts";
 import { type Database, isConnectionError } from "../postgres/pool.ts";
 import type { Breaker } from "./breaker.ts";
@@ -69,7 +69,17 @@ export function startHeartbeat(parts: HeartbeatParts): Heartbeat {
       attempt.progressMessage = null;
       return report;
     });
-    const verdicts = await extend(parts.database, reports, leaseMs);
+    let verdicts: ExtendVerdict[];
+    try {
+      verdicts = await extend(parts.database, reports, leaseMs);
+    } catch (error) {
+      // Not stored: it goes with the next beat, unless the handler has said more meanwhile.
+      for (const [index, attempt] of running.entries()) {
+        attempt.progress ??= reports[index]?.progress ?? null;
+        attempt.progressMessage ??= reports[index]?.progressMessage ?? null;
+      }
+      throw error;
+    }
     for (const [index, attempt] of running.entries()) {
       const verdict = verdicts[index];
       if (verdict === "extended" || verdict === "cancelled") attempt.leaseProvenMs = askedMs;
@@ -88,7 +98,7 @@ export function startHeartbeat(parts: HeartbeatParts): Heartbeat {
       return;
     }
     for (const attempt of attempts.values()) {
-      if (nowMs - attempt.leaseProvenMs < (leaseMs * 5) / 6) continue;
+      if (attempt.abortReason !== null || nowMs - attempt.leaseProvenMs < (leaseMs * 5) / 6) continue;
       stopped.add(attempt);
       attempt.abort("lease_lost");
     }

@@ -3,6 +3,7 @@
  * flight is never aborted: SQS may have handed out its messages already, and they would stay invisible for a whole visibility timeout.
  */
 
+import { once } from "node:events";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { Delivery, Queue } from "../queue/queue.ts";
@@ -30,43 +31,63 @@ const LONGEST_PAUSE_MS = 10_000;
 /** Runs until `stopping` is aborted and the polls then open have returned. */
 export async function poll(parts: PollParts): Promise<void> {
   const { slots, breaker, stopping } = parts;
-  const stopped = () => stopping.aborted;
+  const asked = { open: 0 };
   let second: Promise<void> | undefined;
   let failures = 0;
   while (!stopping.aborted) {
-    await slots.available(stopped);
-    await breaker.closed();
+    await slots.available(() => stopping.aborted);
+    await unlessAborted(breaker.closed(), stopping);
     if (stopping.aborted) break;
-    // The second poll may have filled the slots meanwhile.
-    if (slots.free === 0) continue;
-    const received = await receive(parts);
+    // The second poll asks for its own part of the room; without enough of it for two, it ends.
+    if (slots.free <= asked.open) {
+      await second;
+      continue;
+    }
+    const received = await receive(asked, parts.waitMs, parts);
     failures = received === null ? failures + 1 : 0;
     if (received === null) await pause(failures, parts);
-    else if (received === MAX_MESSAGES) second ??= pollWhileFull(parts).then(() => (second = undefined));
+    else if (received === MAX_MESSAGES) {
+      second ??= pollWhileFull(asked, parts).then(() => {
+        second = undefined;
+      });
+    }
     parts.onProgress();
   }
   await second;
 }
 
 /** A backlog: one poll at a time would leave the worker waiting for its round trip. Ends with the first one that is not full. */
-async function pollWhileFull(parts: PollParts): Promise<void> {
+async function pollWhileFull(asked: { open: number }, parts: PollParts): Promise<void> {
   const { slots, breaker, stopping } = parts;
   while (!stopping.aborted && !breaker.open && slots.free >= 2 * MAX_MESSAGES) {
-    if ((await receive(parts, 0)) !== MAX_MESSAGES) return;
+    if ((await receive(asked, 0, parts)) !== MAX_MESSAGES) return;
   }
 }
 
-/** How many messages came; null when the poll failed. */
-async function receive(parts: PollParts, waitMs: number = parts.waitMs): Promise<number | null> {
+/** How many messages came; null when the poll failed. `asked.open`: what polls that are open now may bring. */
+async function receive(asked: { open: number }, waitMs: number, parts: PollParts): Promise<number | null> {
   const { queue, slots } = parts;
+  const max = Math.min(MAX_MESSAGES, slots.free - asked.open);
+  asked.open += max;
+  let messages: Delivery[];
   try {
-    const messages = await queue.receive({ max: Math.min(MAX_MESSAGES, slots.free), waitMs });
-    if (messages.length > 0) parts.onMessages(messages);
-    return messages.length;
+    messages = await queue.receive({ max, waitMs });
   } catch (error) {
     parts.log.warn("queue.receive_failed", { queue: queue.name, error });
     return null;
+  } finally {
+    asked.open -= max;
   }
+  if (messages.length > 0) parts.onMessages(messages);
+  return messages.length;
+}
+
+/** Resolves with `work`, or when `signal` is aborted. */
+async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  const aborted = once(signal, "abort", { signal: over.signal }).catch(() => {});
+  if (!signal.aborted) await Promise.race([work, aborted]);
+  over.abort();
 }
 
 async function pause(failures: number, { clock, stopping }: PollParts): Promise<void> {

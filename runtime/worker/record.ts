@@ -3,12 +3,13 @@
  * write is fenced; an outcome that was recorded but whose answer was lost is recognised by reading the row.
  */
 
+import type pg from "pg";
 import type { Clock } from "../clock.ts";
 import type { CommitClient, Context } from "../define/context.ts";
 import type { TaskDefinition } from "../define/task.ts";
 import { TaskiqError } from "../errors.ts";
 import type { Attempt } from "../flow/attempt.ts";
-import { type Batcher, createBatcher } from "../flow/batch.ts";
+import { createBatcher } from "../flow/batch.ts";
 import { type AttemptRef, byAttempt, complete, completeWithEffects, keyOf, type Success } from "../flow/complete.ts";
 import { failed, type Outcome } from "../flow/execute.ts";
 import { readAttempts } from "../flow/extend.ts";
@@ -20,6 +21,9 @@ import type { PayloadStore } from "../payload/payload.ts";
 import { isBusyError, isValueError } from "../postgres/failure.ts";
 import { type Database, isConnectionError, isSerializationError, type Transaction } from "../postgres/pool.ts";
 import type { Breaker } from "./breaker.ts";
+
+type Answer = Recorded | typeof NOT_STORABLE | typeof HELD;
+type Writer<Item> = (item: Item) => Promise<Recorded | typeof NOT_STORABLE>;
 
 /** What the row says now. `refused`: the attempt does not own its task any more, nothing was changed. */
 export type Recorded = "succeeded" | "failed" | "queued" | "cancelled" | "refused";
@@ -49,11 +53,15 @@ export type RecorderParts = {
 const MAX_BATCH = 200;
 /** Longest wait before a statement that met a lock or an overload is repeated. */
 const BUSY_PAUSE_MS = 500;
+/** A commit whose connection breaks every time is the handler's own doing. */
+const COMMIT_TRIES = 5;
 const NOT_STORABLE = "not_storable";
+/** Somebody else holds the row at this moment; the attempt still owns its task. */
+const HELD = "held";
 
 /** Control of the transaction is ours; savepoints are the handler's. */
 const TRANSACTION_CONTROL =
-  /^\s*(?:begin|start\s+transaction|commit|end|abort|rollback(?!\s+to\b)|prepare\s+transaction)\b/i;
+  /^(?:begin|start\s+transaction|commit|end|abort|rollback(?!\s+to\b)|prepare\s+transaction)\b/i;
 
 export function createRecorder(parts: RecorderParts): Recorder {
   const { database, payloads } = parts;
@@ -71,10 +79,8 @@ export function createRecorder(parts: RecorderParts): Recorder {
   });
 
   /** One statement for many attempts, tried until the database has answered. A value it cannot store is refused by itself. */
-  function batched<Item extends AttemptRef>(
-    write: (items: readonly Item[]) => Promise<Recorded[]>,
-  ): Batcher<Item, Recorded | typeof NOT_STORABLE> {
-    const writeApart = async (items: readonly Item[]): Promise<(Recorded | typeof NOT_STORABLE)[]> => {
+  function batched<Item extends AttemptRef>(write: (items: readonly Item[]) => Promise<Recorded[]>): Writer<Item> {
+    const writeApart = async (items: readonly Item[]): Promise<Answer[]> => {
       try {
         return await untilAnswered(items, write);
       } catch (error) {
@@ -84,35 +90,51 @@ export function createRecorder(parts: RecorderParts): Recorder {
         return results.flat();
       }
     };
-    return createBatcher({ maxItems: MAX_BATCH, lingerMs: parts.lingerMs, maxInFlight: 2, run: writeApart });
+    const batcher = createBatcher({ maxItems: MAX_BATCH, lingerMs: parts.lingerMs, maxInFlight: 2, run: writeApart });
+    return async (item) => {
+      for (;;) {
+        const answer = await batcher.add(item);
+        if (answer !== HELD) return answer;
+        if (parts.gaveUp())
+          throw new TaskiqError("database_unavailable", "expected to record an outcome, its row is held.");
+        await parts.clock.after(BUSY_PAUSE_MS * Math.random());
+      }
+    };
   }
 
   async function untilAnswered<Item extends AttemptRef>(
     items: readonly Item[],
     write: (items: readonly Item[]) => Promise<Recorded[]>,
-  ): Promise<Recorded[]> {
+    enough: () => boolean = () => false,
+  ): Promise<(Recorded | typeof HELD)[]> {
     let uncertain = false;
     for (;;) {
       try {
-        const recorded = await write(items);
-        return uncertain ? await withLostAnswers(items, recorded) : recorded;
+        return await withRefused(items, await write(items), uncertain);
       } catch (error) {
         uncertain = true;
+        if (enough()) throw error;
         await pauseAfter(error, items.length);
       }
     }
   }
 
-  /** An earlier try may have been committed and its answer lost: then the row is over, or queued, with our attempt in it. */
-  async function withLostAnswers(items: readonly AttemptRef[], recorded: readonly Recorded[]): Promise<Recorded[]> {
+  /**
+   * What was refused is looked at once more. Still running: somebody holds the row, so try again later. Over, after a try whose answer
+   * was lost: that try was committed, and the row says what it led to.
+   */
+  async function withRefused(
+    items: readonly AttemptRef[],
+    recorded: readonly Recorded[],
+    uncertain: boolean,
+  ): Promise<(Recorded | typeof HELD)[]> {
     const refused = items.filter((_, index) => recorded[index] === "refused");
     if (refused.length === 0) return [...recorded];
     const rows = byAttempt(await readAttempts(database, refused));
-    return items.map((item, index) => {
-      const state = rows.get(keyOf(item))?.state;
-      if (recorded[index] !== "refused" || state === undefined || state === "running")
-        return recorded[index] ?? "refused";
-      return state as Recorded; // A row whose newest attempt is ours and has ended is in one of these states.
+    return recorded.map((answer, index) => {
+      const state = answer === "refused" ? rows.get(keyOf(items[index] as AttemptRef))?.state : undefined; // One answer an item.
+      if (state === "running") return HELD;
+      return uncertain && state !== undefined ? (state as Recorded) : answer; // A row whose newest attempt is ours and has ended.
     });
   }
 
@@ -137,14 +159,14 @@ export function createRecorder(parts: RecorderParts): Recorder {
     const { id, attempt: fence } = attempt.task;
     switch (outcome.kind) {
       case "released":
-        return ended(await releases.add({ id, attempt: fence }));
+        return ended(await releases({ id, attempt: fence }));
       case "cancelled":
         // The flag is in the row, and fail.sql ends such a row cancelled.
         return ended(
-          await failures.add({ id, attempt: fence, error: outcome.error, retryAfterMs: null, deadLetter: false }),
+          await failures({ id, attempt: fence, error: outcome.error, retryAfterMs: null, deadLetter: false }),
         );
       case "failed":
-        return ended(await failures.add(failureOf(attempt, outcome)));
+        return ended(await failures(failureOf(attempt, outcome)));
       case "succeeded": {
         const recorded = await recordSuccess(attempt, outcome, definition, context);
         return typeof recorded === "string" ? recorded : record(attempt, recorded, definition, context);
@@ -167,18 +189,25 @@ export function createRecorder(parts: RecorderParts): Recorder {
       return failed(error) as WritableOutcome; // `failed` makes no `lost`.
     }
     if (definition.commit === undefined) {
-      const recorded = await successes.add(success);
+      const recorded = await successes(success);
       return recorded === NOT_STORABLE ? notStorable() : recorded;
     }
     const commit = definition.commit.bind(definition);
+    let tries = 0;
+    const write = async (): Promise<Recorded[]> => {
+      const accepted = await commitWithin(success, (tx) => {
+        tries++;
+        return commit(tx, outcome.output, context);
+      });
+      return [accepted ? "succeeded" : "refused"];
+    };
     try {
-      const [recorded] = await untilAnswered([success], async () => [
-        (await commitWithin(success, (tx) => commit(tx, outcome.output, context))) ? "succeeded" : "refused",
-      ]);
-      return recorded ?? "refused";
+      const [recorded] = await untilAnswered([success], write, () => tries >= COMMIT_TRIES);
+      return recorded === undefined || recorded === HELD ? "refused" : recorded;
     } catch (error) {
-      if (isConnectionError(error)) throw error;
-      return failed(error) as WritableOutcome; // `failed` makes no `lost`.
+      if (parts.gaveUp()) throw error;
+      if (isValueError(error)) return notStorable();
+      return failed(error instanceof CommitRejected ? error.cause : error) as WritableOutcome; // `failed` makes no `lost`.
     }
   }
 
@@ -196,7 +225,11 @@ export function createRecorder(parts: RecorderParts): Recorder {
       const overdue = new AbortController();
       try {
         await Promise.race([
-          commit(client.facade),
+          (async () => commit(client.facade))().catch((error) => {
+            // What a handler throws is its failure, whatever it looks like: a refused connection may be that of another
+            // service, and repeating would go on for ever. Only what undid this very transaction is ours.
+            throw client.broken() ?? new CommitRejected(error);
+          }),
           parts.clock.after(limitMs, overdue.signal).then(() => {
             throw new TaskiqError(
               "commit_timeout",
@@ -214,8 +247,19 @@ export function createRecorder(parts: RecorderParts): Recorder {
   return { record };
 }
 
-function commitClient(tx: Transaction): { facade: CommitClient; close(): void } {
+/** What a handler threw in `commit(tx)`, kept apart from errors of our own statements. */
+class CommitRejected extends Error {
+  override readonly name: string = "CommitRejected";
+
+  constructor(cause: unknown) {
+    super("commit(tx) failed", { cause });
+  }
+}
+
+/** `broken`: why the server undid the transaction under one of the handler's statements, through no fault of theirs; else null. */
+function commitClient(tx: Transaction): { facade: CommitClient; broken(): Error | null; close(): void } {
   let open = true;
+  let broken: Error | null = null;
   return {
     facade: {
       async query<Row extends Record<string, unknown>>(text: string, values: readonly unknown[] = []) {
@@ -225,20 +269,45 @@ function commitClient(tx: Transaction): { facade: CommitClient; close(): void } 
             "commit(tx): the transaction is over; nothing more can be written in it.",
           );
         }
-        if (TRANSACTION_CONTROL.test(text)) {
+        if (TRANSACTION_CONTROL.test(withoutComments(text))) {
           throw new TaskiqError(
             "handler_error",
             `commit(tx): expected a statement, got ${JSON.stringify(text.slice(0, 40))}. The transaction is committed with the completion; use savepoints inside it.`,
           );
         }
-        const result = await tx.raw.query<Row>(text, [...values]);
-        return { rows: result.rows, rowCount: result.rowCount ?? 0 };
+        try {
+          // The extended protocol takes one statement at a time: none can hide behind another.
+          const query = { text, values: [...values], queryMode: "extended" } as pg.QueryConfig;
+          const result = await tx.raw.query<Row>(query);
+          return { rows: result.rows, rowCount: result.rowCount ?? 0 };
+        } catch (error) {
+          if (error instanceof Error && (isConnectionError(error) || isSerializationError(error))) broken = error;
+          throw error;
+        }
       },
     },
+    broken: () => broken,
     close() {
       open = false;
     },
   };
+}
+
+/** From the first word on: white space, comments (which nest) and empty statements before it are left out. */
+function withoutComments(text: string): string {
+  let rest = text;
+  for (;;) {
+    const skipped = rest.replace(/^(?:\s|;|--[^\n]*(?:\n|$))+/, "");
+    if (!skipped.startsWith("/*")) return skipped;
+    let depth = 0;
+    let at = 0;
+    do {
+      if (skipped.startsWith("/*", at)) [depth, at] = [depth + 1, at + 2];
+      else if (skipped.startsWith("*/", at)) [depth, at] = [depth - 1, at + 2];
+      else at++;
+    } while (depth > 0 && at < skipped.length);
+    rest = skipped.slice(at);
+  }
 }
 
 function failureOf(attempt: Attempt, outcome: Extract<Outcome, { kind: "failed" }>): Failure {

@@ -53,6 +53,8 @@ export type WorkerParts = {
 export type WorkerSettings = {
   readonly slots: number;
   readonly leaseMs: number;
+  /** Longest grace of attempts that the drain aborts; a task's own counts where it is shorter. */
+  readonly graceMs: number;
   readonly extendIntervalMs: number;
   readonly receiveWaitMs: number;
   readonly completeLingerMs: number;
@@ -86,6 +88,8 @@ export function createWorker(parts: WorkerParts): Worker {
   const knownTasks = [...registry.keys()];
   const polling = followProgress(clock);
   let gaveUp = false;
+  let aborting = false;
+  let retired = false;
   let finished = 0;
   let requeued = 0;
   let draining: Promise<void> | undefined;
@@ -126,8 +130,9 @@ export function createWorker(parts: WorkerParts): Worker {
     polls = parts.queueNames.map(pollQueue);
   }
 
-  function sayAlive(): Promise<void> {
-    return beat(parts.beatDatabase, {
+  async function sayAlive(): Promise<void> {
+    if (retired) return;
+    await beat(parts.beatDatabase, {
       name: parts.name,
       version: parts.version,
       queues: parts.queueNames,
@@ -158,6 +163,7 @@ export function createWorker(parts: WorkerParts): Worker {
       slots,
       log,
       clock,
+      stopped: () => stopping.signal.aborted,
       start: (task: ClaimedTask) => track(runAttempt(task)),
     };
     return poll({
@@ -168,7 +174,7 @@ export function createWorker(parts: WorkerParts): Worker {
       clock,
       waitMs: settings.receiveWaitMs,
       stopping: stopping.signal,
-      onMessages: (messages) => track(deliver(messages, stopping.signal.aborted, deliverParts)),
+      onMessages: (messages) => track(deliver(messages, deliverParts)),
       onProgress: polling.moved,
     });
   }
@@ -180,14 +186,22 @@ export function createWorker(parts: WorkerParts): Worker {
 
   async function runAttempt(task: ClaimedTask): Promise<void> {
     const attempt = startAttempt(task, clock.nowMs());
+    // The task came back to this very worker: the attempt before is not the owner any more.
+    attempts.get(task.id)?.abort("lease_lost");
     attempts.set(task.id, attempt);
+    // Its claim was on its way when the others were aborted.
+    if (aborting) attempt.abort("shutdown", settings.graceMs);
+    let leaked = false;
     try {
       // The claim only takes tasks that this worker knows.
       const definition = registry.get(task.name) as TaskDefinition;
       const executing = executingOf(task);
       const execution = await execute(attempt, definition, executing, executeParts);
       const outcome = heartbeat.stopped.has(attempt) ? givenBack(execution.outcome) : execution.outcome;
-      if (execution.leaked !== null) leak(attempt, execution.leaked);
+      if (execution.leaked !== null) {
+        leaked = true;
+        leak(attempt, execution.leaked);
+      }
       const result = {
         kind: outcome.kind,
         error: outcome.kind === "failed" || outcome.kind === "cancelled" ? outcome.error : null,
@@ -198,13 +212,13 @@ export function createWorker(parts: WorkerParts): Worker {
       await middlewares.call("postSave", executing, { ...result, recorded });
       if (recorded === "queued" && outcome.kind === "released") requeued++;
       else finished++;
-      if (execution.leaked === null) slots.release();
     } catch (error) {
       // Only when the process gives up on the database: the lease runs out and the reaper finds the task.
       log.error("complete.failed", { outcomes: 1, taskId: task.id, error });
-      slots.release();
     } finally {
       attempt.settle();
+      // One that leaked keeps its slot until the handler ends.
+      if (!leaked) slots.release();
       if (attempts.get(task.id) === attempt) attempts.delete(task.id);
     }
   }
@@ -239,23 +253,31 @@ export function createWorker(parts: WorkerParts): Worker {
     stopping.abort();
     slots.wake();
     log.info("worker.draining", { running: attempts.size, workMs: settings.drainWorkMs });
-    void sayAlive().catch(() => {});
+    const saying = breaker.open ? undefined : sayAlive().catch(() => {});
     const done = new AbortController();
     const after = (ms: number) => clock.after(ms, done.signal).catch(() => {});
     const idle = Promise.all(polls).then(settled);
     await Promise.race([idle, after(settings.drainWorkMs)]);
+    aborting = true;
     if (attempts.size > 0) {
       log.info("worker.aborting", { running: attempts.size });
-      for (const attempt of attempts.values()) attempt.abort("shutdown");
+      for (const attempt of attempts.values()) attempt.abort("shutdown", settings.graceMs);
     }
     await Promise.race([idle, after(settings.drainBudgetMs - settings.drainWorkMs)]);
     done.abort();
     gaveUp = true;
+    const away = breaker.open;
     breaker.stop();
-    heartbeat.stop();
     eventLoop.stop();
-    await retire(parts.beatDatabase, parts.name).catch(() => {});
-    log.info("worker.stopped", { finished, requeued, elapsedMs: Math.round(clock.nowMs() - startedMs) });
+    heartbeat.stop();
+    retired = true;
+    await saying;
+    if (!away) await retire(parts.beatDatabase, parts.name).catch(() => {});
+    // Neither recorded nor given back, because the database is away: their leases run out, and each costs its task a loss.
+    const unrecorded = attempts.size;
+    const counts = { finished, requeued, unrecorded, elapsedMs: Math.round(clock.nowMs() - startedMs) };
+    if (unrecorded > 0) log.warn("worker.stopped", counts);
+    else log.info("worker.stopped", counts);
     onStopped();
   }
 

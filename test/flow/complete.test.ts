@@ -8,7 +8,7 @@ import { loadSql } from "../../runtime/postgres/sql.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { ask, clearTasks, createTask, createTasks, readAttemptLog, readOutbox, readTask } from "../support/tasks.ts";
 import { shuffled } from "./shuffled.ts";
-import { hold, untilWaiting } from "./waiting.ts";
+import { hold } from "./waiting.ts";
 
 const LOCK_ATTEMPT = loadSql(import.meta.url, "../../runtime/flow/lock-attempt.sql");
 
@@ -169,37 +169,34 @@ describe("complete", () => {
 });
 
 describe("two at once", () => {
-  test("complete waits for a beat that holds the row, and then succeeds", async () => {
+  test("complete passes over a row that a beat holds, and succeeds after it", async () => {
     const id = await createTask(database, { state: "running" });
     const beat = await hold(database, (tx) =>
       extend(tx, [{ id, attempt: 1, progress: 0.5, progressMessage: null }], 30_000),
     );
-    const completing = complete(racing, [success(id)]);
-    await untilWaiting(database, "racing");
+    expect(await complete(racing, [success(id)])).toEqual([false]);
     await beat.end();
-    expect(await completing).toEqual([true]);
+    expect(await complete(racing, [success(id)])).toEqual([true]);
     expect(await readTask(database, id)).toMatchObject({ state: "succeeded", progress: 0.5 });
   });
 
-  test("complete waits for a reaper that holds the row, and is refused when it has taken the task", async () => {
+  test("complete passes over a row that a reaper holds, and is refused when it has taken the task", async () => {
     const id = await createTask(database, { state: "running", leaseInMs: -1 });
     const reaper = await hold(database, async (tx) => {
       expect(await reap(tx, 10)).toHaveLength(1);
     });
-    const completing = complete(racing, [success(id)]);
-    await untilWaiting(database, "racing");
+    expect(await complete(racing, [success(id)])).toEqual([false]);
     await reaper.end();
-    expect(await completing).toEqual([false]);
+    expect(await complete(racing, [success(id)])).toEqual([false]);
     expect(await readTask(database, id)).toMatchObject({ state: "queued", losses: 1, result: null });
   });
 
   test("complete is recorded when the reaper that held the row gave up", async () => {
     const id = await createTask(database, { state: "running", leaseInMs: -1 });
     const reaper = await hold(database, (tx) => reap(tx, 10));
-    const completing = complete(racing, [success(id)]);
-    await untilWaiting(database, "racing");
+    expect(await complete(racing, [success(id)])).toEqual([false]);
     await reaper.end("undo");
-    expect(await completing).toEqual([true]);
+    expect(await complete(racing, [success(id)])).toEqual([true]);
     expect(await readTask(database, id)).toMatchObject({ state: "succeeded", losses: 0 });
   });
 
@@ -326,7 +323,7 @@ describe("completeWithEffects", () => {
     expect(await effects()).toBe(0);
   });
 
-  test("while it holds the row: a beat passes over it, the reaper passes over it, another completion waits and is refused", async () => {
+  test("while it holds the row: a beat passes over it, the reaper passes over it, another completion does too, and is refused", async () => {
     const id = await createTask(database, { state: "running", leaseInMs: -1 });
     const inside = Promise.withResolvers<void>();
     const goOn = Promise.withResolvers<void>();
@@ -340,11 +337,10 @@ describe("completeWithEffects", () => {
       "extended",
     ]);
     expect(await reap(database, 10)).toEqual([]);
-    const other = complete(racing, [success(id, 1, '"other"')]);
-    await untilWaiting(database, "racing");
+    expect(await complete(racing, [success(id, 1, '"other"')])).toEqual([false]);
     goOn.resolve();
     expect(await committing).toBe(true);
-    expect(await other).toEqual([false]);
+    expect(await complete(racing, [success(id, 1, '"other"')])).toEqual([false]);
     expect(await readTask(database, id)).toMatchObject({ state: "succeeded", result: '"done"' });
     expect(await effects()).toBe(1);
   });

@@ -60,6 +60,7 @@ const CALLS: Record<string, (ids: readonly string[]) => readonly (readonly unkno
     ),
   "lease-outbox": () => [[1_000, 30_000]],
   "lock-attempt": (ids) => ids.map((id) => [id, ATTEMPT]),
+  "postpone-outbox": () => [[Array.from({ length: 1_000 }, (_, index) => index + 1), 3_000]],
   prune: () => [[DAY_MS, 1_000]],
   "prune-idempotency": () => [[1_000]],
   "prune-workers": () => [[]],

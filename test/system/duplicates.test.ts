@@ -81,6 +81,7 @@ it("2,000 tasks whose messages all come twice to 8 workers have 2,000 outcomes a
       clock,
       settings: {
         slots: 20,
+        graceMs: 5_000,
         leaseMs: 30_000,
         extendIntervalMs: 10_000,
         receiveWaitMs: 1_000,

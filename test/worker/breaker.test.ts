@@ -1,25 +1,18 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../runtime/clock.ts";
 import type { Database } from "../../runtime/postgres/pool.ts";
 import { type Breaker, createBreaker } from "../../runtime/worker/breaker.ts";
 import { until } from "../support/until.ts";
-import { openRig, type Rig } from "./rig.ts";
+import { useRig } from "./rig.ts";
 
 const AWAY = new Error("Connection terminated unexpectedly");
 
-let rig: Rig;
+const rig = useRig();
 const breakers: Breaker[] = [];
-
-beforeAll(async () => {
-  rig = await openRig();
-});
 
 afterEach(async () => {
   for (const breaker of breakers.splice(0)) breaker.stop();
-  await rig.reset();
 });
-
-afterAll(() => rig.close());
 
 /** Counts the probes on their way to the real database. */
 function watched(database: Database): { ping: Database["ping"]; readonly probes: number } {

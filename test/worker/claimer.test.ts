@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../runtime/clock.ts";
 import type { Database, Queryable } from "../../runtime/postgres/pool.ts";
 import type { Statement } from "../../runtime/postgres/sql.ts";
@@ -7,22 +7,15 @@ import { type Breaker, createBreaker } from "../../runtime/worker/breaker.ts";
 import { type Claimer, createClaimer } from "../../runtime/worker/claimer.ts";
 import { ask, createTask, createTasks, readTask, readTasks } from "../support/tasks.ts";
 import { until } from "../support/until.ts";
-import { createGate, type Gate, openRig, type Rig } from "./rig.ts";
+import { createGate, type Gate, useRig } from "./rig.ts";
 
-let rig: Rig;
+const rig = useRig();
 let breakers: Breaker[] = [];
-
-beforeAll(async () => {
-  rig = await openRig();
-});
 
 afterEach(async () => {
   for (const breaker of breakers) breaker.stop();
   breakers = [];
-  await rig.reset();
 });
-
-afterAll(() => rig.close());
 
 type Tapped = Queryable & { readonly claims: string[][] };
 

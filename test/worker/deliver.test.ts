@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { type Clock, systemClock } from "../../runtime/clock.ts";
 import type { ClaimedTask } from "../../runtime/flow/claim.ts";
 import type { TaskState } from "../../runtime/model/task.ts";
@@ -13,27 +13,20 @@ import { createSlots, type Slots } from "../../runtime/worker/slots.ts";
 import { hold } from "../flow/waiting.ts";
 import { createOutboxRow, createTask, createTasks, readOutbox, readTask, type TaskColumns } from "../support/tasks.ts";
 import { until } from "../support/until.ts";
-import { openRig, type QueueTap, type QueueWays, type Rig, tapQueue } from "./rig.ts";
+import { type QueueTap, type QueueWays, tapQueue, useRig } from "./rig.ts";
 
 const HOUR_MS = 3_600_000;
 
-let rig: Rig;
+const rig = useRig();
 let queue: QueueTap;
 let started: ClaimedTask[] = [];
 let slots: Slots;
-
-beforeAll(async () => {
-  rig = await openRig();
-});
 
 beforeEach(() => {
   queue = tapQueue(rig.queue());
   slots = createSlots(10);
   started = [];
 });
-
-afterEach(() => rig.reset());
-afterAll(() => rig.close());
 
 type Setup = {
   readonly stopping?: boolean;
@@ -69,7 +62,8 @@ async function deliverAll(deliveries: readonly Delivery[], setup: Setup = {}): P
     knownTasks: ["demo"],
     unknownTaskAfterMs: HOUR_MS,
   };
-  await deliver(deliveries, stopping, {
+  await deliver(deliveries, {
+    stopped: () => stopping,
     queue,
     deadLetter: tapQueue(rig.queues.deadLetter("default"), deadLetter),
     claimer: createClaimer({ database, breaker, options, holds: () => false }),

@@ -5,23 +5,16 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { z } from "zod";
 import { defineTask } from "../../runtime/define/task.ts";
 import type { Delivery, Outgoing } from "../../runtime/queue/queue.ts";
 import { encodeDoorbell } from "../../runtime/wire/message.ts";
 import { createTasks, readTasks } from "../support/tasks.ts";
 import { until } from "../support/until.ts";
-import { openRig, type Rig } from "./rig.ts";
+import { useRig } from "./rig.ts";
 
-let rig: Rig;
-
-beforeAll(async () => {
-  rig = await openRig();
-});
-
-afterEach(() => rig.reset());
-afterAll(() => rig.close());
+const rig = useRig();
 
 /** ASCII, every other character as an escape. */
 const escaped = (json: string) =>
@@ -180,6 +173,8 @@ test("any bodies: each is deleted or dead-lettered with its reason, the tasks am
       const poison = messages.filter((one) => !isOurs(one));
       expect(dead.map((one) => one.body).toSorted()).toEqual(poison.map((one) => one.body).toSorted());
       for (const one of dead) {
+        // A message of the greatest size has no room for attributes.
+        if (one.body.length > 1_047_000) continue;
         expect(["unreadable", "foreign_not_supported"]).toContain(one.attributes.reason);
         expect(one.attributes).toMatchObject({
           source_queue: "default",

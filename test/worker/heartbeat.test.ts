@@ -1,24 +1,18 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Clock, systemClock } from "../../runtime/clock.ts";
 import { type Attempt, startAttempt } from "../../runtime/flow/attempt.ts";
 import { claim } from "../../runtime/flow/claim.ts";
-import type { Database } from "../../runtime/postgres/pool.ts";
-import type { Statement } from "../../runtime/postgres/sql.ts";
 import { createBreaker } from "../../runtime/worker/breaker.ts";
 import { type Heartbeat, type HeartbeatParts, startHeartbeat } from "../../runtime/worker/heartbeat.ts";
 import { hold } from "../flow/waiting.ts";
 import { ask, createTasks, readTask } from "../support/tasks.ts";
 import { until } from "../support/until.ts";
-import { createGate, openRig, type Rig } from "./rig.ts";
+import { createGate, type DatabaseWays, tapDatabase, useRig } from "./rig.ts";
 
-let rig: Rig;
+const rig = useRig();
 let attempts: Map<string, Attempt>;
 let beats = 0;
 let ends: (() => void)[] = [];
-
-beforeAll(async () => {
-  rig = await openRig();
-});
 
 beforeEach(() => {
   attempts = new Map();
@@ -28,10 +22,7 @@ beforeEach(() => {
 afterEach(async () => {
   for (const end of ends) end();
   ends = [];
-  await rig.reset();
 });
-
-afterAll(() => rig.close());
 
 function start(setup: Partial<HeartbeatParts> = {}): Heartbeat & { breaker: HeartbeatParts["breaker"] } {
   const database = setup.database ?? rig.database;
@@ -86,19 +77,7 @@ const idOf = (attempt: Attempt) => attempt.task.id;
 const leaseOf = async (attempt: Attempt) => (await readTask(rig.database, idOf(attempt))).lease_in_ms ?? 0;
 const isRenewed = async (attempt: Attempt) => (await leaseOf(attempt)) > 20_000;
 
-/** The database with a way in front of its statements. */
-function tapped(before: (statement: Statement) => Promise<void> | void): Database {
-  return {
-    ...rig.database,
-    get statements() {
-      return rig.database.statements;
-    },
-    async query<Row>(statement: Statement, params: readonly unknown[]) {
-      await before(statement);
-      return await rig.database.query<Row>(statement, params);
-    },
-  };
-}
+const tapped = (before: DatabaseWays["before"]) => tapDatabase(rig.database, { before });
 
 describe("a beat", () => {
   test("renews the leases of all attempts with one statement, then says that the worker is alive", async () => {

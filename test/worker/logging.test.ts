@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { TerminalError } from "../../runtime/define/errors.ts";
 import type { ExecutingTask, SavedResult } from "../../runtime/define/middleware.ts";
@@ -6,16 +6,9 @@ import { defineTask } from "../../runtime/define/task.ts";
 import { loggingMiddleware } from "../../runtime/worker/logging.ts";
 import { readTasks } from "../support/tasks.ts";
 import { until } from "../support/until.ts";
-import { type LogLine, openRig, type Rig } from "./rig.ts";
+import { type LogLine, useRig } from "./rig.ts";
 
-let rig: Rig;
-
-beforeAll(async () => {
-  rig = await openRig();
-});
-
-afterEach(() => rig.reset());
-afterAll(() => rig.close());
+const rig = useRig();
 
 const TASK: ExecutingTask = {
   id: "0190a000-0000-7000-8000-000000000001",

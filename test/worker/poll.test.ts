@@ -1,18 +1,14 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { type Clock, systemClock } from "../../runtime/clock.ts";
 import type { Delivery } from "../../runtime/queue/queue.ts";
 import { type Breaker, createBreaker } from "../../runtime/worker/breaker.ts";
 import { poll } from "../../runtime/worker/poll.ts";
 import { createSlots, type Slots } from "../../runtime/worker/slots.ts";
 import { until } from "../support/until.ts";
-import { createGate, type Gate, openRig, type QueueTap, type QueueWays, type Rig, tapQueue } from "./rig.ts";
+import { createGate, type Gate, type QueueTap, type QueueWays, tapQueue, useRig } from "./rig.ts";
 
-let rig: Rig;
+const rig = useRig();
 let polling: Polling[] = [];
-
-beforeAll(async () => {
-  rig = await openRig();
-});
 
 afterEach(async () => {
   for (const one of polling) {
@@ -21,10 +17,7 @@ afterEach(async () => {
   }
   await Promise.all(polling.map((one) => one.over));
   polling = [];
-  await rig.reset();
 });
-
-afterAll(() => rig.close());
 
 type Polling = {
   readonly queue: QueueTap;

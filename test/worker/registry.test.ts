@@ -1,16 +1,9 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { beat, retire, type WorkerRow } from "../../runtime/worker/registry.ts";
 import { ask } from "../support/tasks.ts";
-import { openRig, type Rig } from "./rig.ts";
+import { useRig } from "./rig.ts";
 
-let rig: Rig;
-
-beforeAll(async () => {
-  rig = await openRig();
-});
-
-afterEach(() => rig.reset());
-afterAll(() => rig.close());
+const rig = useRig();
 
 const WORKER: WorkerRow = {
   name: "worker-1",

@@ -74,6 +74,7 @@ export type Rig = {
 };
 
 export const SETTINGS: WorkerSettings = {
+  graceMs: 5_000,
   slots: 10,
   leaseMs: 30_000,
   extendIntervalMs: 10_000,
@@ -260,8 +261,8 @@ export function useGates(): () => Gate {
 }
 
 export type DatabaseWays = {
-  readonly before?: (statement: Statement) => Promise<void> | void;
-  readonly after?: (statement: Statement) => Promise<void> | void;
+  readonly before?: ((statement: Statement) => Promise<void> | void) | undefined;
+  readonly after?: ((statement: Statement) => Promise<void> | void) | undefined;
 };
 
 /** A database with a way in front of its statements and behind them. Those of a transaction take none. */
