@@ -29,7 +29,7 @@ export type DeliverParts = {
 };
 
 /** `pointer`: the body only says where in S3 the message is. Ours are never so large. */
-type Content = Decoded | { readonly kind: "pointer"; readonly id: null };
+type Content = Decoded | { readonly kind: "pointer"; readonly id: string | null };
 type Read = { readonly delivery: Delivery; readonly content: Content };
 
 /** Messages that found no slot wait this long unclaimed, then go back. */
@@ -196,16 +196,15 @@ async function moveToDeadLetter(poison: readonly Read[], { queue, deadLetter, lo
 
 function contentOf(delivery: Delivery): Content {
   const decoded = decodeMessage(delivery.body);
-  // A message whose id has a row is never poison, whatever its attributes promise.
-  if (decoded.id !== null) return decoded;
   const pointer = readPointer(delivery.body, delivery.attributes);
+  // The id is kept: a message whose id has a row is never poison, whatever its attributes promise.
   switch (pointer.kind) {
     case "none":
       return decoded;
     case "pointer":
-      return { kind: "pointer", id: null };
+      return { kind: "pointer", id: decoded.id };
     case "unreadable":
-      return { kind: "unreadable", reason: "not_a_task", detail: pointer.detail, id: null };
+      return { kind: "unreadable", reason: "not_a_task", detail: pointer.detail, id: decoded.id };
   }
 }
 

@@ -24,7 +24,7 @@ import {
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 
-type Line = { level: string; event: string; loop?: string; count?: number };
+type Line = { level: string; event: string; time: string; loop?: string; count?: number };
 
 let testDatabase: TestDatabase;
 let database: Database;
@@ -164,6 +164,29 @@ describe("the reaper", () => {
     expect(await readTask(database, id!)).toMatchObject({ state: "queued", losses: 1 });
   });
 
+  test("waits for one lease more after a single question without an answer", async () => {
+    const id = await createTask(database, { state: "running", leaseInMs: -60_000 });
+    let pings = 0;
+    let failedMs = 0;
+    await startAll(
+      1,
+      { leaseMs: 1_000, reapIntervalMs: 20 },
+      {
+        ...tapped(() => {}),
+        async ping(timeoutMs) {
+          if (++pings === 10) {
+            failedMs = systemClock.nowMs();
+            throw new Error("no answer");
+          }
+          await database.ping(timeoutMs);
+        },
+      },
+    );
+    await until(() => isReaped(id));
+    expect(pings).toBeGreaterThan(10);
+    expect(systemClock.nowMs() - failedMs).toBeGreaterThanOrEqual(1_000);
+  });
+
   test("leaves a task alone whose owner extended its lease meanwhile", async () => {
     const [late, dead] = (await createTasks(database, [
       { state: "running", leaseInMs: -60_000 },
@@ -188,9 +211,13 @@ describe("the reaper", () => {
   test("recovers more than one batch without a pause", async () => {
     const rows = Array.from({ length: 450 }, () => ({ state: "running", leaseInMs: -1_000 }) as const);
     await createTasks(database, rows);
-    await startAll(1, { leaseMs: 150, reapIntervalMs: 50 });
+    const intervalMs = 600;
+    await startAll(1, { leaseMs: 150, reapIntervalMs: intervalMs });
     await until(async () => (await readTasks(database)).every((row) => row.state === "queued"));
-    expect(linesOf("reap.recovered").map((line) => line.count)).toEqual([200, 200, 50]);
+    await until(() => linesOf("reap.recovered").length === 3);
+    const recovered = linesOf("reap.recovered");
+    expect(recovered.map((line) => line.count)).toEqual([200, 200, 50]);
+    expect(Date.parse(recovered[2]?.time ?? "") - Date.parse(recovered[0]?.time ?? "")).toBeLessThan(intervalMs);
   });
 
   test("is one at a time: two processes recover each task once", async () => {

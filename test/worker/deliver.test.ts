@@ -210,6 +210,20 @@ test("a message whose row another claim holds at this moment comes back after 5 
   expect(await readTask(rig.database, id)).toMatchObject({ state: "queued", attempt: 0 });
 });
 
+test("slots that no message won are free again before the messages are deleted", async () => {
+  const [runnable, done] = (await createTasks(rig.database, [{}, { state: "succeeded" }])) as [string, string];
+  const free: number[] = [];
+  queue = tapQueue(rig.queue(), {
+    remove(_handles, remove) {
+      free.push(slots.free);
+      return remove();
+    },
+  });
+  await rig.ring([runnable, done]);
+  await deliverNext(2);
+  expect(free).toEqual([9]);
+});
+
 test("one batch may hold every kind, and each gets its own verdict", async () => {
   const ids = await createTasks(rig.database, [
     {},

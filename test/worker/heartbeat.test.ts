@@ -274,17 +274,28 @@ test("a row that is locked costs the other attempts nothing, and its own attempt
 });
 
 describe("when no beat has succeeded for five sixths of a lease", () => {
-  test("the attempts are stopped here, to be given back, and not before", async () => {
-    const attempt = await runningOne();
-    const startedMs = attempt.leaseProvenMs;
+  test("the attempts are stopped here, to be given back: neither earlier nor later", async () => {
+    let nowMs = 0;
+    let looks = 0;
+    const clock: Clock = {
+      ...systemClock,
+      nowMs() {
+        looks++;
+        return nowMs;
+      },
+    };
+    const attempt = await runningOne(clock);
     const { stopped } = start({
+      clock,
       leaseMs: 600,
-      database: tapped(() => {
-        throw new Error("no answer");
-      }),
+      intervalMs: 1_000_000,
     });
+    nowMs = 499;
+    const seen = looks;
+    await until(() => looks >= seen + 2);
+    expect([attempt.abortReason, stopped.has(attempt)]).toEqual([null, false]);
+    nowMs = 501;
     await until(() => attempt.abortReason !== null);
-    expect(systemClock.nowMs() - startedMs).toBeGreaterThanOrEqual(500);
     expect([attempt.abortReason, stopped.has(attempt)]).toEqual(["lease_lost", true]);
   });
 

@@ -201,21 +201,30 @@ describe("stopped", () => {
 
   test("it waits for both polls of a backlog", async () => {
     await fill(40);
-    const answers = createGate();
+    const first = createGate();
+    const second = createGate();
     const { queue, received, stop, over } = startPolling({
       ways: {
-        async receive(_options, receive) {
+        async receive({ waitMs }, receive) {
           const messages = await receive();
-          if (queue.receives.length > 1) await answers.opened;
+          if (waitMs === 0) await second.opened;
+          else if (queue.receives.length > 1) await first.opened;
           return messages;
         },
       },
     });
+    let ended = false;
+    void over.then(() => {
+      ended = true;
+    });
     await until(() => queue.open === 2);
     stop();
-    answers.open();
+    first.open();
+    await until(() => queue.open === 1);
+    await new Promise(setImmediate);
+    expect(ended).toBe(false);
+    second.open();
     await over;
-    expect(queue.open).toBe(0);
     expect(received).toHaveLength(30);
   });
 

@@ -62,6 +62,20 @@ describe("commit(tx)", () => {
     expect(await effects(attempt)).toBe(1);
   });
 
+  test("leaves no timer behind", async () => {
+    const attempt = await claimOne();
+    const timers: (AbortSignal | undefined)[] = [];
+    const clock: Clock = {
+      ...systemClock,
+      after(ms, signal) {
+        timers.push(signal);
+        return systemClock.after(ms, signal);
+      },
+    };
+    expect(await record(attempt, addEffect(attempt), { clock })).toBe("succeeded");
+    expect(timers.map((signal) => signal?.aborted)).toEqual([true]);
+  });
+
   test("that throws undoes its effects, and the attempt fails by its policy", async () => {
     const attempt = await claimOne();
     const recorded = record(attempt, async (tx) => {
