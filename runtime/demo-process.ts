@@ -26,6 +26,7 @@ const QUIET_EVENTS = new Set([
   "executor.started",
   "process.stopping",
   "process.stopped",
+  "worker.draining",
   "worker.stopped",
   "api.stopped",
 ]);
