@@ -75,11 +75,16 @@ function codeOf(error: Error): string | undefined {
 }
 
 /**
- * True when a value in the statement is what broke it (SQLSTATE classes 22 and 23, and 54: a limit of the program such as
- * nesting): written one by one, the other values go through.
+ * True when a value in the statement is what broke it: one that cannot be stored, or one that a constraint refuses (SQLSTATE class 23).
+ * Written one by one, the other values go through.
  */
 export function isValueError(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && /^(?:22|23|54)/.test(error.code ?? "");
+  return isUnstorable(error) || (error instanceof pg.DatabaseError && /^23/.test(error.code ?? ""));
+}
+
+/** True when Postgres has no way to hold the value (SQLSTATE class 22, and 54: a limit of the program such as nesting). */
+export function isUnstorable(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^(?:22|54)/.test(error.code ?? "");
 }
 
 /** True when the server gave up on the statement because it is overloaded or a row is locked, or the pool had no connection. */

@@ -27,7 +27,7 @@ export function watchEventLoop(parts: {
     const busyMs = (usedUs - lastCpuUs) / 1_000;
     lastMs = nowMs;
     lastCpuUs = usedUs;
-    if (silentMs < BLOCKED_MS || busyMs < silentMs / 2) return;
+    if (silentMs < BLOCKED_MS || busyMs < silentMs / 4) return;
     const tasks = [...new Set([...attempts.values()].map((attempt) => attempt.task.name))].slice(0, MOST_NAMES);
     log.warn("eventloop.blocked", { blockedMs: Math.round(silentMs), tasks });
   }, TICK_MS);

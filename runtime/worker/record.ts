@@ -3,7 +3,6 @@
  * write is fenced; an outcome that was recorded but whose answer was lost is recognised by reading the row.
  */
 
-import type pg from "pg";
 import type { Clock } from "../clock.ts";
 import type { CommitClient, Context } from "../define/context.ts";
 import type { TaskDefinition } from "../define/task.ts";
@@ -18,11 +17,16 @@ import { release } from "../flow/release.ts";
 import type { Log } from "../log.ts";
 import { retryDelayMs } from "../model/retry.ts";
 import type { PayloadStore } from "../payload/payload.ts";
-import { isBusyError, isValueError } from "../postgres/failure.ts";
-import { type Database, isConnectionError, isSerializationError, type Transaction } from "../postgres/pool.ts";
+import { isBusyError, isUnstorable, isValueError } from "../postgres/failure.ts";
+import { type Database, isConnectionError, isSerializationError } from "../postgres/pool.ts";
 import type { Breaker } from "./breaker.ts";
+import { CommitRejected, commitClient } from "./commit-client.ts";
 
-type Answer = Recorded | typeof NOT_STORABLE | typeof HELD;
+/** Somebody holds the row at this moment: the attempt still owns its task, unless that is its own earlier try being committed. */
+type Held = { readonly kind: "held"; readonly uncertain: boolean };
+type Answer = Recorded | typeof NOT_STORABLE | Held;
+/** `uncertain`: an earlier try may have been committed and its answer lost. */
+type Entry<Item> = { readonly item: Item; readonly uncertain: boolean };
 type Writer<Item> = (item: Item) => Promise<Recorded | typeof NOT_STORABLE>;
 
 /** What the row says now. `refused`: the attempt does not own its task any more, nothing was changed. */
@@ -56,12 +60,6 @@ const BUSY_PAUSE_MS = 500;
 /** A commit whose connection breaks every time is the handler's own doing. */
 const COMMIT_TRIES = 5;
 const NOT_STORABLE = "not_storable";
-/** Somebody else holds the row at this moment; the attempt still owns its task. */
-const HELD = "held";
-
-/** Control of the transaction is ours; savepoints are the handler's. */
-const TRANSACTION_CONTROL =
-  /^(?:begin|start\s+transaction|commit|end|abort|rollback(?!\s+to\b)|prepare\s+transaction)\b/i;
 
 export function createRecorder(parts: RecorderParts): Recorder {
   const { database, payloads } = parts;
@@ -80,21 +78,22 @@ export function createRecorder(parts: RecorderParts): Recorder {
 
   /** One statement for many attempts, tried until the database has answered. A value it cannot store is refused by itself. */
   function batched<Item extends AttemptRef>(write: (items: readonly Item[]) => Promise<Recorded[]>): Writer<Item> {
-    const writeApart = async (items: readonly Item[]): Promise<Answer[]> => {
+    const writeApart = async (entries: readonly Entry<Item>[]): Promise<Answer[]> => {
       try {
-        return await untilAnswered(items, write);
+        return await untilAnswered(entries, write);
       } catch (error) {
         if (!isValueError(error)) throw error;
-        if (items.length === 1) return [NOT_STORABLE];
-        const results = await Promise.all(items.map((item) => writeApart([item])));
+        if (entries.length === 1) return [NOT_STORABLE];
+        const results = await Promise.all(entries.map((entry) => writeApart([entry])));
         return results.flat();
       }
     };
     const batcher = createBatcher({ maxItems: MAX_BATCH, lingerMs: parts.lingerMs, maxInFlight: 2, run: writeApart });
     return async (item) => {
-      for (;;) {
-        const answer = await batcher.add(item);
-        if (answer !== HELD) return answer;
+      for (let uncertain = false; ; ) {
+        const answer = await batcher.add({ item, uncertain });
+        if (typeof answer === "string") return answer;
+        uncertain = answer.uncertain;
         if (parts.gaveUp())
           throw new TaskiqError("database_unavailable", "expected to record an outcome, its row is held.");
         await parts.clock.after(BUSY_PAUSE_MS * Math.random());
@@ -103,18 +102,18 @@ export function createRecorder(parts: RecorderParts): Recorder {
   }
 
   async function untilAnswered<Item extends AttemptRef>(
-    items: readonly Item[],
+    entries: readonly Entry<Item>[],
     write: (items: readonly Item[]) => Promise<Recorded[]>,
     enough: () => boolean = () => false,
-  ): Promise<(Recorded | typeof HELD)[]> {
-    let uncertain = false;
+  ): Promise<(Recorded | Held)[]> {
+    let tried = entries;
     for (;;) {
       try {
-        return await withRefused(items, await write(items), uncertain);
+        return await withRefused(tried, await write(tried.map(({ item }) => item)));
       } catch (error) {
-        uncertain = true;
+        tried = tried.map(({ item }) => ({ item, uncertain: true }));
         if (enough()) throw error;
-        await pauseAfter(error, items.length);
+        await pauseAfter(error, entries.length);
       }
     }
   }
@@ -124,16 +123,16 @@ export function createRecorder(parts: RecorderParts): Recorder {
    * was lost: that try was committed, and the row says what it led to.
    */
   async function withRefused(
-    items: readonly AttemptRef[],
+    entries: readonly Entry<AttemptRef>[],
     recorded: readonly Recorded[],
-    uncertain: boolean,
-  ): Promise<(Recorded | typeof HELD)[]> {
-    const refused = items.filter((_, index) => recorded[index] === "refused");
+  ): Promise<(Recorded | Held)[]> {
+    const refused = entries.filter((_, index) => recorded[index] === "refused").map(({ item }) => item);
     if (refused.length === 0) return [...recorded];
     const rows = byAttempt(await readAttempts(database, refused));
-    return recorded.map((answer, index) => {
-      const state = answer === "refused" ? rows.get(keyOf(items[index] as AttemptRef))?.state : undefined; // One answer an item.
-      if (state === "running") return HELD;
+    return entries.map(({ item, uncertain }, index) => {
+      const answer = recorded[index] ?? "refused";
+      const state = answer === "refused" ? rows.get(keyOf(item))?.state : undefined;
+      if (state === "running") return { kind: "held", uncertain };
       return uncertain && state !== undefined ? (state as Recorded) : answer; // A row whose newest attempt is ours and has ended.
     });
   }
@@ -202,11 +201,12 @@ export function createRecorder(parts: RecorderParts): Recorder {
       return [accepted ? "succeeded" : "refused"];
     };
     try {
-      const [recorded] = await untilAnswered([success], write, () => tries >= COMMIT_TRIES);
-      return recorded === undefined || recorded === HELD ? "refused" : recorded;
+      const [recorded] = await untilAnswered([{ item: success, uncertain: false }], write, () => tries >= COMMIT_TRIES);
+      return typeof recorded === "string" ? recorded : "refused";
     } catch (error) {
       if (parts.gaveUp()) throw error;
-      if (isValueError(error)) return notStorable();
+      // A constraint that is checked at the commit refuses the handler's effects, not our result.
+      if (isUnstorable(error)) return notStorable();
       return failed(error instanceof CommitRejected ? error.cause : error) as WritableOutcome; // `failed` makes no `lost`.
     }
   }
@@ -245,69 +245,6 @@ export function createRecorder(parts: RecorderParts): Recorder {
   }
 
   return { record };
-}
-
-/** What a handler threw in `commit(tx)`, kept apart from errors of our own statements. */
-class CommitRejected extends Error {
-  override readonly name: string = "CommitRejected";
-
-  constructor(cause: unknown) {
-    super("commit(tx) failed", { cause });
-  }
-}
-
-/** `broken`: why the server undid the transaction under one of the handler's statements, through no fault of theirs; else null. */
-function commitClient(tx: Transaction): { facade: CommitClient; broken(): Error | null; close(): void } {
-  let open = true;
-  let broken: Error | null = null;
-  return {
-    facade: {
-      async query<Row extends Record<string, unknown>>(text: string, values: readonly unknown[] = []) {
-        if (!open) {
-          throw new TaskiqError(
-            "commit_timeout",
-            "commit(tx): the transaction is over; nothing more can be written in it.",
-          );
-        }
-        if (TRANSACTION_CONTROL.test(withoutComments(text))) {
-          throw new TaskiqError(
-            "handler_error",
-            `commit(tx): expected a statement, got ${JSON.stringify(text.slice(0, 40))}. The transaction is committed with the completion; use savepoints inside it.`,
-          );
-        }
-        try {
-          // The extended protocol takes one statement at a time: none can hide behind another.
-          const query = { text, values: [...values], queryMode: "extended" } as pg.QueryConfig;
-          const result = await tx.raw.query<Row>(query);
-          return { rows: result.rows, rowCount: result.rowCount ?? 0 };
-        } catch (error) {
-          if (error instanceof Error && (isConnectionError(error) || isSerializationError(error))) broken = error;
-          throw error;
-        }
-      },
-    },
-    broken: () => broken,
-    close() {
-      open = false;
-    },
-  };
-}
-
-/** From the first word on: white space, comments (which nest) and empty statements before it are left out. */
-function withoutComments(text: string): string {
-  let rest = text;
-  for (;;) {
-    const skipped = rest.replace(/^(?:\s|;|--[^\n]*(?:\n|$))+/, "");
-    if (!skipped.startsWith("/*")) return skipped;
-    let depth = 0;
-    let at = 0;
-    do {
-      if (skipped.startsWith("/*", at)) [depth, at] = [depth + 1, at + 2];
-      else if (skipped.startsWith("*/", at)) [depth, at] = [depth - 1, at + 2];
-      else at++;
-    } while (depth > 0 && at < skipped.length);
-    rest = skipped.slice(at);
-  }
 }
 
 function failureOf(attempt: Attempt, outcome: Extract<Outcome, { kind: "failed" }>): Failure {

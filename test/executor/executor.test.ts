@@ -193,13 +193,17 @@ describe("the reaper", () => {
       { state: "running", leaseInMs: -60_000 },
     ])) as [string, string];
     let pings = 0;
-    await startAll(1, LEASE, {
-      ...tapped(() => {}),
-      async ping(timeoutMs) {
-        pings++;
-        await database.ping(timeoutMs);
+    await startAll(
+      1,
+      { leaseMs: 1_000, reapIntervalMs: 20 },
+      {
+        ...tapped(() => {}),
+        async ping(timeoutMs) {
+          pings++;
+          await database.ping(timeoutMs);
+        },
       },
-    });
+    );
     await until(() => pings >= 3);
     await database.transaction(async (tx) => {
       await tx.raw.query("update taskiq.task set lease_until = now() + interval '30 s' where id = $1", [late]);
@@ -211,7 +215,7 @@ describe("the reaper", () => {
   test("recovers more than one batch without a pause", async () => {
     const rows = Array.from({ length: 450 }, () => ({ state: "running", leaseInMs: -1_000 }) as const);
     await createTasks(database, rows);
-    const intervalMs = 600;
+    const intervalMs = 1_500;
     await startAll(1, { leaseMs: 150, reapIntervalMs: intervalMs });
     await until(async () => (await readTasks(database)).every((row) => row.state === "queued"));
     await until(() => linesOf("reap.recovered").length === 3);

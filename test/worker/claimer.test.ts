@@ -143,7 +143,7 @@ test("has one claim on its way, and what comes meanwhile goes together with the 
 describe("a claim that fails", () => {
   test("because the database is away gives null to every poll in it, and opens the breaker", async () => {
     const proxy = await rig.proxy();
-    const away = rig.open({ connectionString: proxy.url, connectTimeoutMs: 30, queryTimeoutMs: 50 });
+    const away = rig.open({ connectionString: proxy.url, connectTimeoutMs: 300, queryTimeoutMs: 2_000 });
     proxy.silence();
     const id = await createTask(rig.database);
     const { claimer, breaker } = claimerOn(away, { probe: away });

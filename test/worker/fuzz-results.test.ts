@@ -1,7 +1,3 @@
-/**
- * Whatever a handler returns comes back unchanged, or fails its task with an error that says where it stands; the tasks that are
- * recorded in the same statement are not affected.
- */
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -242,5 +238,5 @@ test("refuses a small value that is a long text without writing all of it", asyn
   expect(row.state).toBe("failed");
   expect(JSON.parse(row.error ?? "")).toMatchObject({ code: "result_not_storable" });
   // Nothing else runs in the process meanwhile, heartbeats included.
-  expect(systemClock.nowMs() - startedMs).toBeLessThan(2_000);
+  expect(systemClock.nowMs() - startedMs).toBeLessThan(3_000);
 });

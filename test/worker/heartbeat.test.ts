@@ -233,7 +233,7 @@ describe("an attempt that was taken over", () => {
     await ask(rig.database, TAKE_OVER, [idOf(lost)]);
     let silent = false;
     const { stopped } = start({
-      leaseMs: 300,
+      leaseMs: 1_200,
       database: tapped(() => {
         if (silent) throw new Error("no answer");
       }),
@@ -346,13 +346,13 @@ describe("a process that was frozen", () => {
     await ask(rig.database, "update taskiq.task set attempt = attempt + 1, worker = 'other' where id = $1", [
       idOf(taken),
     ]);
-    // Beats only when it asks by itself; looks every 100 ms.
-    const { stopped } = start({ clock, leaseMs: 600, intervalMs: 1_000_000 });
+    // Beats only when it asks by itself; looks every 300 ms.
+    const { stopped } = start({ clock, leaseMs: 1_800, intervalMs: 1_000_000 });
     clock.freeze(60_000);
     await until(() => taken.abortReason !== null);
     expect(taken.abortReason).toBe("lease_lost");
     expect([mine.abortReason, stopped.has(mine), stopped.has(taken)]).toEqual([null, false, false]);
-    expect(clock.nowMs() - mine.leaseProvenMs).toBeLessThan(1_000);
+    expect(clock.nowMs() - mine.leaseProvenMs).toBeLessThan(30_000);
   });
 
   test("stops them when there is no answer", async () => {

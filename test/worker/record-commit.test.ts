@@ -106,6 +106,26 @@ describe("commit(tx)", () => {
     expect(await effects()).toBe(0);
   });
 
+  test("whose effects are refused only at COMMIT fails by the policy, with what the server said", async () => {
+    await ask(
+      rig.database,
+      `create table if not exists deferred (task_id uuid,
+         constraint known_task foreign key (task_id) references taskiq.task deferrable initially deferred)`,
+    );
+    const attempt = await claimOne();
+    const recorded = record(
+      attempt,
+      async (tx) => void (await tx.query("insert into deferred values (gen_random_uuid())")),
+    );
+    const answer = await recorded;
+    await ask(rig.database, "drop table deferred");
+    expect(answer).toBe("queued");
+    expect(await errorOf(attempt)).toMatchObject({
+      code: "handler_error",
+      message: expect.stringMatching(/known_task/),
+    });
+  });
+
   test("may undo a part of its effects with a savepoint", async () => {
     const attempt = await claimOne();
     const recorded = record(attempt, async (tx) => {

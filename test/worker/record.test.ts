@@ -4,11 +4,11 @@ import { RetryableError, TerminalError } from "../../runtime/define/errors.ts";
 import type { Attempt } from "../../runtime/flow/attempt.ts";
 import type { Database } from "../../runtime/postgres/pool.ts";
 import type { Recorded, WritableOutcome } from "../../runtime/worker/record.ts";
-import { hold } from "../flow/waiting.ts";
+import { hold, untilWaiting } from "../flow/waiting.ts";
 import { ask, readAttemptLog, readOutbox, readTask, readTasks } from "../support/tasks.ts";
 import { until } from "../support/until.ts";
 import { CONTEXT, failedBy, idOf, PLAIN, succeeded, useRecording } from "./recording.ts";
-import { useRig } from "./rig.ts";
+import { tapDatabase, useRig } from "./rig.ts";
 
 const rig = useRig();
 const recording = useRecording(rig);
@@ -307,4 +307,36 @@ test("a conflict between statements of our own is repeated until it is over", as
   };
   const clock: Clock = { ...systemClock, after: (_ms, signal) => systemClock.after(0, signal) };
   expect(await recorderWith({ database, clock }).record(attempt, succeeded(), PLAIN, CONTEXT)).toBe("succeeded");
+});
+
+test("an outcome whose first try is still being committed when the connection is lost is recognised as recorded", async () => {
+  const proxy = await rig.proxy();
+  const behind = rig.open({ connectionString: proxy.url, max: 2, lockTimeoutMs: 4_000 });
+  await behind.ping(5_000);
+  let reads = 0;
+  const database = tapDatabase(behind, {
+    after(statement) {
+      if (statement.name === "read-attempts") reads++;
+    },
+  });
+  const attempt = await claimOne();
+  // The first try waits in the middle of its statement, with the row locked, until the test lets it go on.
+  const lock = await hold(rig.database, (tx) => tx.raw.query("select pg_advisory_xact_lock(4711)"));
+  await ask(
+    rig.database,
+    `create function wait_for_test() returns trigger language plpgsql as
+       $$ begin perform pg_advisory_xact_lock_shared(4711); return null; end $$;
+     create trigger wait_for_test after update on taskiq.task for each row
+       when (new.state = 'succeeded') execute function wait_for_test()`,
+  );
+  const clock: Clock = { ...systemClock, after: (_ms, signal) => systemClock.after(5, signal) };
+  const recorded = recorderWith({ database, clock }).record(attempt, succeeded(), PLAIN, CONTEXT);
+  await untilWaiting(rig.database, "worker test");
+  proxy.cut();
+  await until(() => reads > 0, { what: "a further try to find the row held" });
+  await lock.end();
+  const answer = await recorded;
+  await ask(rig.database, "drop trigger wait_for_test on taskiq.task; drop function wait_for_test");
+  expect(answer).toBe("succeeded");
+  expect(await readTask(rig.database, idOf(attempt))).toMatchObject({ state: "succeeded", failures: 0, losses: 0 });
 });
