@@ -348,6 +348,8 @@ test("what is beyond its retention is deleted, and nothing else", async () => {
   await until(async () => (await readTasks(database)).length === 2);
   const left = (await readTasks(database)).map((row) => row.id);
   expect([left.includes(old), left.includes(recent)]).toEqual([false, true]);
+  // The line follows the deletion.
+  await until(() => linesOf("prune.done").length > 0);
   expect(linesOf("prune.done")).toMatchObject([{ tasks: 1 }]);
 });
 

@@ -1,3 +1,7 @@
+/**
+ * Whatever a handler returns comes back unchanged, or fails its task with an error that says where it stands; the tasks that are
+ * recorded in the same statement are not affected.
+ */
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
