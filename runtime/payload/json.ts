@@ -19,6 +19,7 @@ export type JsonTextCheck = { readonly ok: true } | { readonly ok: false; readon
 
 const DEFAULT_MAX_CHARS = 268_435_456;
 const MAX_PATH_CHARS = 200;
+const FLAT_CHARS = 32_768;
 
 /**
  * JSON text of a value, for which `JSON.parse` gives an equal value.
@@ -33,6 +34,8 @@ export function encodeJson(value: unknown, options: EncodeOptions = {}): string 
   if (value === undefined || value === null) return "null";
   const writer: Writer = {
     text: "",
+    finished: [],
+    finishedChars: 0,
     maxChars: options.maxChars ?? DEFAULT_MAX_CHARS,
     path: [],
     depth: 0,
@@ -42,7 +45,7 @@ export function encodeJson(value: unknown, options: EncodeOptions = {}): string 
     const found = replaced(writer, value, "");
     if (found === undefined) return "null";
     write(writer, found);
-    return writer.text;
+    return writer.finished.join("") + writer.text;
   } catch (error) {
     if (error instanceof TaskiqError) throw error;
     const message = error instanceof Error ? error.message : String(error);
@@ -72,7 +75,11 @@ export function checkJsonText(text: string): JsonTextCheck {
 }
 
 type Writer = {
+  /** What was written since `finished`. Text that grows by `+=` is a tree of its pieces, thirty bytes and more for each. */
   text: string;
+  /** Flat text, joined in the end. */
+  readonly finished: string[];
+  finishedChars: number;
   readonly maxChars: number;
   /** The keys that lead to where the writer is; what stands from `depth` on is left over. */
   readonly path: (string | number)[];
@@ -126,13 +133,22 @@ function writeContainer(writer: Writer, value: object): void {
   writer.ancestors.delete(value);
 }
 
+/** Checks the bound, and makes the text flat from time to time. */
+function settle(writer: Writer): void {
+  if (writer.finishedChars + writer.text.length > writer.maxChars) throw tooLarge(writer);
+  if (writer.text.length < FLAT_CHARS) return;
+  writer.finished.push(Buffer.from(writer.text).toString());
+  writer.finishedChars += writer.text.length;
+  writer.text = "";
+}
+
 function writeArray(writer: Writer, array: readonly unknown[], at: number): void {
   writer.text += "[";
   for (let index = 0; index < array.length; index++) {
     if (index > 0) writer.text += ",";
     writer.path[at] = index;
     write(writer, replaced(writer, array[index], index));
-    if (writer.text.length > writer.maxChars) throw tooLarge(writer);
+    settle(writer);
   }
   writer.text += "]";
 }
@@ -147,7 +163,7 @@ function writeObject(writer: Writer, object: object, at: number): void {
     writer.text += `${separator}${JSON.stringify(key)}:`;
     separator = ",";
     write(writer, value);
-    if (writer.text.length > writer.maxChars) throw tooLarge(writer);
+    settle(writer);
   }
   writer.text += separator === "{" ? "{}" : "}";
 }

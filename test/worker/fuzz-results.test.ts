@@ -2,7 +2,8 @@
  * Whatever a handler returns comes back unchanged, or fails its task with an error that says where it stands; the tasks that are
  * recorded in the same statement are not affected.
  */
-import { isDeepStrictEqual } from "node:util";
+import { execFile } from "node:child_process";
+import { isDeepStrictEqual, promisify } from "node:util";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
@@ -243,4 +244,15 @@ test("refuses a small value that is a long text without writing all of it", asyn
   expect(JSON.parse(row.error ?? "")).toMatchObject({ code: "result_not_storable" });
   // Nothing else runs in the process meanwhile, heartbeats included.
   expect(systemClock.nowMs() - startedMs).toBeLessThan(3_000);
+});
+
+test("writes the text of a result that is just allowed within a small heap: 16 MB from 8 million pieces", async () => {
+  const encoder = new URL("../../runtime/payload/json.ts", import.meta.url).href;
+  const program = `
+    import { encodeJson } from ${JSON.stringify(encoder)};
+    const list = Array.from({ length: 8_000_000 }, (_, nth) => nth % 10);
+    process.stdout.write(String(encodeJson(list, { maxChars: 16_777_216 }).length));`;
+  const args = ["--max-old-space-size=300", "--input-type=module", "--eval", program];
+  const { stdout } = await promisify(execFile)(process.execPath, args);
+  expect(stdout).toBe("16000001");
 });
