@@ -19,15 +19,26 @@ import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
 export const SERVICE_ROLES = ["all", "api", "worker", "executor", "migrate"] as const;
 export type ServiceRole = (typeof SERVICE_ROLES)[number];
 
-export type QueueConfig = z.infer<typeof queueShape>;
+export const QUEUE_TYPES = ["standard", "fifo", "cancel"] as const;
+
+/** A queue that workers poll. */
+export type QueueConfig = {
+  readonly name: string;
+  readonly url: string;
+  readonly deadLetterUrl: string;
+  readonly type: "standard";
+};
 
 const queueShape = z
   .strictObject(
     {
       name: z.string({ error: queueNameRule }).regex(/^[a-z][a-z0-9-]{0,39}$/, { error: queueNameRule }),
       url: z.url({ protocol: /^https?$/, error: "expected the URL of the queue" }),
-      deadLetterUrl: z.url({ protocol: /^https?$/, error: "expected the URL of the dead-letter queue" }),
-      type: z.literal("standard", { error: 'expected "standard"' }).default("standard"),
+      /** Every queue has one but the cancel queue, which carries no tasks. */
+      deadLetterUrl: z
+        .url({ protocol: /^https?$/, error: "expected the URL of the dead-letter queue" })
+        .optional(),
+      type: z.enum(QUEUE_TYPES, { error: `expected one of ${QUEUE_TYPES.join(", ")}` }).default("standard"),
     },
     { error: "expected an object with name, url, deadLetterUrl and, if at all, type" },
   )
@@ -43,14 +54,26 @@ const queuesShape = z
   .superRefine((queues, context) => {
     const names = queues.map((queue) => queue.name);
     const urls = queues.map((queue) => queue.url);
-    if (!names.includes("default")) context.addIssue('expected a queue named "default"');
+    if (!queues.some((queue) => queue.name === "default" && queue.type === "standard")) {
+      context.addIssue('expected a queue named "default"');
+    }
+    if (queues.filter((queue) => queue.type === "cancel").length > 1) {
+      context.addIssue('expected at most one queue of type "cancel"');
+    }
     for (const [index, queue] of queues.entries()) {
       const complain = (field: string, message: string) =>
         context.addIssue({ code: "custom", path: [index, field], message });
       if (names.indexOf(queue.name) !== index) complain("name", "expected a name no other queue has");
       if (urls.indexOf(queue.url) !== index) complain("url", "expected a URL no other queue has");
+      const { type, deadLetterUrl } = queue;
+      if (type === "cancel" && deadLetterUrl !== undefined) complain("deadLetterUrl", "expected none on a cancel queue");
+      if (type !== "cancel" && deadLetterUrl === undefined) {
+        complain("deadLetterUrl", "expected the URL of the dead-letter queue");
+      }
       // What is dead-lettered into a queue that is polled would come back for ever.
-      if (urls.includes(queue.deadLetterUrl)) complain("deadLetterUrl", "expected a queue that no worker polls");
+      if (deadLetterUrl !== undefined && urls.includes(deadLetterUrl)) {
+        complain("deadLetterUrl", "expected a queue that no worker polls");
+      }
     }
   });
 
@@ -82,11 +105,19 @@ const DATABASE = {
     pattern: (value) => /^postgres(ql)?:\/\/\S+$/.test(value) && URL.canParse(value),
     secret: true,
   }),
+  TASKIQ_DATABASE_SECRET_ARN: optionalText({
+    meaning:
+      'The secret in Secrets Manager with the database\'s credentials, a JSON object with "username" and "password"; DATABASE_URL then has neither. Read again whenever the database refuses them, so a rotation needs no restart.',
+    expected: "the ARN of a secret",
+    hint: "Leave it empty to use the credentials of DATABASE_URL.",
+    example: "arn:aws:secretsmanager:us-east-1:111122223333:secret:taskiq-database-AbCdEf",
+    pattern: (value) => /^arn:[\w-]+:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+$/.test(value),
+  }),
   TASKIQ_DATABASE_CA_FILE: optionalText({
     meaning: "A file with the certificate authorities that the database's certificate is checked against (PEM).",
     expected: "the path of a file",
-    hint: "For RDS, download the bundle from truststore.pki.rds.amazonaws.com.",
-    example: "/etc/ssl/rds-global-bundle.pem",
+    hint: "The image has the bundle of RDS at /app/rds-global-bundle.pem.",
+    example: "/app/rds-global-bundle.pem",
     pattern: (value) => !value.includes("\0"),
   }),
   TASKIQ_DATABASE_POOL: integer({
@@ -95,6 +126,14 @@ const DATABASE = {
     min: 1,
     max: 200,
     default: 10,
+  }),
+  TASKIQ_SCHEMA_WAIT_MS: integer({
+    meaning:
+      "How long a starting process waits for a migration when the database's schema is older than its code; then it exits.",
+    unit: "milliseconds",
+    min: 0,
+    max: HOUR_MS,
+    default: 300_000,
   }),
   TASKIQ_QUERY_TIMEOUT_MS: integer({
     meaning: "How long this process waits for the answer to a statement before it gives the connection up.",
@@ -132,7 +171,8 @@ const CLIENT = {
   }),
 };
 
-const AWS = {
+/** A migration reads its database's credentials there as well. */
+const PLACE = {
   AWS_REGION: text({
     meaning: "The region of the queues and the bucket.",
     expected: "the name of an AWS region",
@@ -142,15 +182,18 @@ const AWS = {
     aliases: ["AWS_DEFAULT_REGION"],
   }),
   AWS_ENDPOINT_URL: optionalText({
-    meaning: "Where SQS and S3 are, when not at AWS: an emulator's address.",
+    meaning: "Where SQS, S3, ECS and Secrets Manager are, when not at AWS: an emulator's address.",
     expected: "an http or https URL",
     hint: "Leave it empty for AWS itself.",
     example: "http://localhost:4566",
     pattern: (value) => /^https?:\/\//.test(value) && URL.canParse(value),
   }),
+};
+
+const AWS = {
   TASKIQ_QUEUES: requiredJson({
     meaning:
-      'The queues, as JSON. One is named "default"; each has the URL of its dead-letter queue. "type" is "standard", and may be left out.',
+      'The queues, as JSON. One is named "default"; each has the URL of its dead-letter queue. "type" is "standard" when left out; queues of type "fifo" and "cancel" may be listed, and are not polled yet.',
     shape: queuesShape,
     expected: "a JSON list of queues",
     hint: 'Each queue is written {"name":"default","url":"https://…","deadLetterUrl":"https://…"}.',
@@ -191,6 +234,11 @@ const HTTP = {
     min: 0,
     max: 65_535,
     default: 8_080,
+  }),
+  TASKIQ_DEMO: choice({
+    meaning: "Whether the demonstration's routes are served: POST /tasks and GET /tasks/{id}, for sleep tasks.",
+    words: ["on", "off"],
+    default: "on",
   }),
   TASKIQ_MAX_BODY_BYTES: integer({
     meaning: "A request body above this size is refused with 413.",
@@ -380,24 +428,176 @@ const EXECUTOR = {
   }),
 };
 
+const SCALING = {
+  TASKIQ_SCALING: choice({
+    meaning:
+      "Who sets the number of workers: somebody else (off), or the executor's own scaler (builtin), which reads the depth of the queues and calls ecs:UpdateService. Never builtin beside Application Auto Scaling.",
+    words: ["off", "builtin"],
+    default: "off",
+  }),
+  TASKIQ_SCALING_CLUSTER: optionalText({
+    meaning: "The ECS cluster of the worker service.",
+    expected: "the name of an ECS cluster",
+    hint: "It is needed with TASKIQ_SCALING=builtin.",
+    example: "taskiq",
+    pattern: (value) => /^[A-Za-z0-9_-]{1,255}$/.test(value),
+  }),
+  TASKIQ_SCALING_SERVICE: optionalText({
+    meaning: "The ECS service of the workers.",
+    expected: "the name of an ECS service",
+    hint: "It is needed with TASKIQ_SCALING=builtin.",
+    example: "taskiq-worker",
+    pattern: (value) => /^[A-Za-z0-9_-]{1,255}$/.test(value),
+  }),
+  TASKIQ_SCALING_MIN: integer({
+    meaning: "Fewest workers; 0 lets the service go to sleep when nothing is queued.",
+    unit: "count",
+    min: 0,
+    max: 1_000,
+    default: 1,
+  }),
+  TASKIQ_SCALING_MAX: integer({
+    meaning: "Most workers; their database connections must fit.",
+    unit: "count",
+    min: 1,
+    max: 1_000,
+    default: 20,
+  }),
+  TASKIQ_SCALING_PER_WORKER: integer({
+    meaning: "How much backlog one worker is meant for.",
+    unit: "count",
+    min: 1,
+    max: 10_000,
+    default: 5,
+  }),
+  TASKIQ_SCALING_OUT_ABOVE: integer({
+    meaning: "More workers are started while the backlog is above this.",
+    unit: "count",
+    min: 0,
+    max: 1_000_000,
+    default: 50,
+  }),
+  TASKIQ_SCALING_IN_BELOW: integer({
+    meaning: "Idle workers are stopped while the backlog is below this; at most TASKIQ_SCALING_OUT_ABOVE.",
+    unit: "count",
+    min: 0,
+    max: 1_000_000,
+    default: 10,
+  }),
+  TASKIQ_SCALING_OUT_COOLDOWN_MS: integer({
+    meaning: "Least time between two scale-outs.",
+    unit: "milliseconds",
+    min: 0,
+    max: HOUR_MS,
+    default: 30_000,
+  }),
+  TASKIQ_SCALING_IN_COOLDOWN_MS: integer({
+    meaning: "Least time between two scale-ins, and after a scale-out.",
+    unit: "milliseconds",
+    min: 0,
+    max: HOUR_MS,
+    default: 300_000,
+  }),
+  TASKIQ_SCALING_INTERVAL_MS: integer({
+    meaning: "How often the builtin scaler looks.",
+    unit: "milliseconds",
+    min: 100,
+    max: HOUR_MS,
+    default: 5_000,
+  }),
+  ECS_AGENT_URI: optionalText({
+    meaning:
+      "Where the ECS agent listens; ECS sets it. A worker asks it for scale-in protection while an attempt runs longer than TASKIQ_PROTECT_AFTER_MS. Unset: nothing is asked.",
+    expected: "an http URL",
+    hint: "Leave it to ECS.",
+    example: "http://169.254.170.2/api/task-id",
+    pattern: (value) => /^http:\/\//.test(value) && URL.canParse(value),
+  }),
+  TASKIQ_PROTECT_AFTER_MS: integer({
+    meaning:
+      "An attempt that has run this long protects its worker from being scaled in or replaced; shorter ones are finished by the drain.",
+    unit: "milliseconds",
+    min: 0,
+    max: HOUR_MS,
+    default: 10_000,
+  }),
+  TASKIQ_PROTECT_LIMIT_MS: integer({
+    meaning:
+      "How long a worker may hold up a new deployment: after this time in which protection was refused or a newer version waits, it takes no new work and drains.",
+    unit: "milliseconds",
+    min: 1_000,
+    max: DAY_MS,
+    default: 30 * MINUTE_MS,
+  }),
+};
+
+const METRICS = {
+  TASKIQ_METRICS: choice({
+    meaning:
+      "Whether metrics are written to standard output as lines in CloudWatch's embedded metric format (emf), which become metrics by themselves in a log group of ECS.",
+    words: ["off", "emf"],
+    default: "off",
+  }),
+  TASKIQ_METRICS_NAMESPACE: text({
+    meaning: "The namespace of these metrics.",
+    expected: "up to 100 letters, digits, dots, slashes, hyphens and underscores",
+    hint: "For example taskiq.",
+    default: "taskiq",
+    pattern: (value) => /^[A-Za-z0-9._/-]{1,100}$/.test(value),
+  }),
+  TASKIQ_METRICS_STACK: text({
+    meaning: "The value of the metrics' dimension Stack, which tells the deployments of one account apart.",
+    expected: "up to 100 letters, digits, dots, hyphens and underscores",
+    hint: "For example production.",
+    default: "local",
+    pattern: (value) => /^[A-Za-z0-9._-]{1,100}$/.test(value),
+  }),
+  TASKIQ_METRICS_INTERVAL_MS: integer({
+    meaning: "How often these lines are written.",
+    unit: "milliseconds",
+    min: 1_000,
+    max: HOUR_MS,
+    default: 20_000,
+  }),
+};
+
 /** The variables in the order of the example file. */
 export const SECTIONS: readonly { readonly title: string; readonly variables: Record<string, Variable<unknown>> }[] = [
   { title: "The process", variables: PROCESS },
   { title: "Postgres", variables: DATABASE },
-  { title: "AWS", variables: AWS },
+  { title: "AWS", variables: { ...PLACE, ...AWS } },
   { title: "Payloads", variables: PAYLOAD },
   { title: "The API", variables: HTTP },
   { title: "Submitting tasks", variables: SUBMIT },
   { title: "Workers", variables: WORKER },
   { title: "Executor loops", variables: EXECUTOR },
+  { title: "Scaling", variables: SCALING },
+  { title: "Metrics", variables: METRICS },
   { title: "Logs", variables: LOG },
   { title: "The command line", variables: CLIENT },
 ];
 
+/** FIFO and cancel queues may be listed; their consumers are not here yet. */
+export function polledQueues(queues: z.infer<typeof queuesShape>): readonly QueueConfig[] {
+  return queues.flatMap(({ name, url, deadLetterUrl, type }) =>
+    type === "standard" && deadLetterUrl !== undefined ? [{ name, url, deadLetterUrl, type }] : [],
+  );
+}
+
 /** What a migration needs to know. */
-export const MIGRATE_VARIABLES = { ...PROCESS, ...DATABASE, ...LOG, ...CLIENT };
+export const MIGRATE_VARIABLES = { ...PROCESS, ...DATABASE, ...PLACE, ...LOG, ...CLIENT };
 /** What every other role needs to know. */
-export const VARIABLES = { ...MIGRATE_VARIABLES, ...AWS, ...PAYLOAD, ...HTTP, ...SUBMIT, ...WORKER, ...EXECUTOR };
+export const VARIABLES = {
+  ...MIGRATE_VARIABLES,
+  ...AWS,
+  ...PAYLOAD,
+  ...HTTP,
+  ...SUBMIT,
+  ...WORKER,
+  ...EXECUTOR,
+  ...SCALING,
+  ...METRICS,
+};
 
 type VariableName = keyof typeof VARIABLES;
 
@@ -474,8 +674,39 @@ export const RULES: readonly Rule[] = [
     name: "TASKIQ_WORKER_QUEUES",
     reads: ["TASKIQ_QUEUES"],
     holds: (values) =>
-      values.TASKIQ_WORKER_QUEUES.every((name) => values.TASKIQ_QUEUES.some((queue) => queue.name === name)),
-    expected: (values) => `names out of TASKIQ_QUEUES (${values.TASKIQ_QUEUES.map((queue) => queue.name).join(", ")})`,
+      values.TASKIQ_WORKER_QUEUES.every((name) => polledQueues(values.TASKIQ_QUEUES).some((one) => one.name === name)),
+    expected: (values) =>
+      `names out of TASKIQ_QUEUES (${polledQueues(values.TASKIQ_QUEUES)
+        .map(({ name }) => name)
+        .join(", ")})`,
     hint: "Correct the name or add the queue.",
+  },
+  {
+    name: "TASKIQ_SCALING_CLUSTER",
+    reads: ["TASKIQ_SCALING"],
+    holds: (values) => values.TASKIQ_SCALING === "off" || values.TASKIQ_SCALING_CLUSTER !== null,
+    expected: () => "the name of an ECS cluster, as TASKIQ_SCALING is builtin",
+    hint: "Name the cluster, or set TASKIQ_SCALING to off.",
+  },
+  {
+    name: "TASKIQ_SCALING_SERVICE",
+    reads: ["TASKIQ_SCALING"],
+    holds: (values) => values.TASKIQ_SCALING === "off" || values.TASKIQ_SCALING_SERVICE !== null,
+    expected: () => "the name of an ECS service, as TASKIQ_SCALING is builtin",
+    hint: "Name the service, or set TASKIQ_SCALING to off.",
+  },
+  {
+    name: "TASKIQ_SCALING_MAX",
+    reads: ["TASKIQ_SCALING_MIN"],
+    holds: (values) => values.TASKIQ_SCALING_MAX >= values.TASKIQ_SCALING_MIN,
+    expected: (values) => `at least TASKIQ_SCALING_MIN (${values.TASKIQ_SCALING_MIN})`,
+    hint: "Raise it or lower TASKIQ_SCALING_MIN.",
+  },
+  {
+    name: "TASKIQ_SCALING_IN_BELOW",
+    reads: ["TASKIQ_SCALING_OUT_ABOVE"],
+    holds: (values) => values.TASKIQ_SCALING_IN_BELOW <= values.TASKIQ_SCALING_OUT_ABOVE,
+    expected: (values) => `at most TASKIQ_SCALING_OUT_ABOVE (${values.TASKIQ_SCALING_OUT_ABOVE})`,
+    hint: "Lower it or raise TASKIQ_SCALING_OUT_ABOVE: between the two nothing happens.",
   },
 ];

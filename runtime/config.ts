@@ -8,6 +8,7 @@ import { describeIssues, describeUnknownNames, type Source, type Table } from ".
 import {
   MIGRATE_VARIABLES,
   PROCESS,
+  polledQueues,
   type QueueConfig,
   RULES,
   type Rule,
@@ -27,6 +28,7 @@ export type Config = ServiceConfig | MigrateConfig;
 export type MigrateConfig = {
   readonly role: "migrate";
   readonly database: DatabaseConfig;
+  readonly aws: AwsConfig;
   readonly log: LogConfig;
 };
 
@@ -34,11 +36,7 @@ export type ServiceConfig = {
   readonly role: Exclude<ServiceRole, "migrate">;
   readonly database: DatabaseConfig;
   readonly log: LogConfig;
-  readonly aws: {
-    readonly region: string;
-    /** Null: the AWS endpoints of the region. */
-    readonly endpointUrl: string | null;
-  };
+  readonly aws: AwsConfig;
   /** At least one; exactly one is called `default`. */
   readonly queues: readonly QueueConfig[];
   readonly http: {
@@ -46,6 +44,8 @@ export type ServiceConfig = {
     /** 0: any free port. */
     readonly port: number;
     readonly maxBodyBytes: number;
+    /** The routes of the demonstration, `/tasks`. */
+    readonly demo: boolean;
   };
   readonly submit: {
     readonly groupCommitMs: number;
@@ -83,18 +83,58 @@ export type ServiceConfig = {
     readonly inlineBytes: number;
     readonly maxBytes: number;
   };
+  /** Null: somebody else sets the number of workers. */
+  readonly scaling: ScalingConfig | null;
+  readonly protection: {
+    /** Null: not on ECS. */
+    readonly agentUrl: string | null;
+    readonly afterMs: number;
+    readonly limitMs: number;
+  };
+  /** Null: none are written. */
+  readonly metrics: MetricsConfig | null;
   readonly tasks: {
     /** Paths or `file:` URLs of modules that define tasks. */
     readonly modules: readonly string[];
   };
 };
 
+export type AwsConfig = {
+  readonly region: string;
+  /** Null: the AWS endpoints of the region. */
+  readonly endpointUrl: string | null;
+};
+
+export type ScalingConfig = {
+  readonly cluster: string;
+  readonly service: string;
+  readonly min: number;
+  readonly max: number;
+  readonly perWorker: number;
+  readonly outAbove: number;
+  readonly inBelow: number;
+  readonly outCooldownMs: number;
+  readonly inCooldownMs: number;
+  readonly intervalMs: number;
+};
+
+export type MetricsConfig = {
+  readonly namespace: string;
+  /** The dimension `Stack`. */
+  readonly stack: string;
+  readonly intervalMs: number;
+};
+
 export type DatabaseConfig = {
   readonly url: string;
+  /** Null: the credentials are in the URL. */
+  readonly secretArn: string | null;
   /** Null: the certificate authorities Node comes with. */
   readonly caFile: string | null;
   readonly pool: number;
   readonly queryTimeoutMs: number;
+  /** How long a start waits for a migration. */
+  readonly schemaWaitMs: number;
 };
 
 export type LogConfig = {
@@ -168,7 +208,7 @@ function textOf(name: string, variable: Variable<unknown>, env: Source): string 
 }
 
 function migrateConfig(values: Values<typeof MIGRATE_VARIABLES>): MigrateConfig {
-  return { role: "migrate", database: databaseConfig(values), log: logConfig(values) };
+  return { role: "migrate", database: databaseConfig(values), aws: awsConfig(values), log: logConfig(values) };
 }
 
 function serviceConfig(values: Values<typeof VARIABLES>, role: ServiceConfig["role"]): ServiceConfig {
@@ -176,12 +216,13 @@ function serviceConfig(values: Values<typeof VARIABLES>, role: ServiceConfig["ro
     role,
     database: databaseConfig(values),
     log: logConfig(values),
-    aws: { region: values.AWS_REGION, endpointUrl: values.AWS_ENDPOINT_URL },
-    queues: values.TASKIQ_QUEUES,
+    aws: awsConfig(values),
+    queues: polledQueues(values.TASKIQ_QUEUES),
     http: {
       host: values.TASKIQ_HTTP_HOST,
       port: values.TASKIQ_HTTP_PORT,
       maxBodyBytes: values.TASKIQ_MAX_BODY_BYTES,
+      demo: values.TASKIQ_DEMO === "on",
     },
     submit: {
       groupCommitMs: values.TASKIQ_GROUP_COMMIT_MS,
@@ -202,15 +243,51 @@ function serviceConfig(values: Values<typeof VARIABLES>, role: ServiceConfig["ro
       inlineBytes: values.TASKIQ_INLINE_PAYLOAD_BYTES,
       maxBytes: values.TASKIQ_MAX_PAYLOAD_BYTES,
     },
+    scaling: scalingConfig(values),
+    protection: {
+      agentUrl: values.ECS_AGENT_URI,
+      afterMs: values.TASKIQ_PROTECT_AFTER_MS,
+      limitMs: values.TASKIQ_PROTECT_LIMIT_MS,
+    },
+    metrics:
+      values.TASKIQ_METRICS === "off"
+        ? null
+        : {
+            namespace: values.TASKIQ_METRICS_NAMESPACE,
+            stack: values.TASKIQ_METRICS_STACK,
+            intervalMs: values.TASKIQ_METRICS_INTERVAL_MS,
+          },
     tasks: { modules: values.TASKIQ_TASK_MODULES },
   };
+}
+
+function scalingConfig(values: Values<typeof VARIABLES>): ScalingConfig | null {
+  const { TASKIQ_SCALING_CLUSTER: cluster, TASKIQ_SCALING_SERVICE: service } = values;
+  // The rules ask for both where the scaler is on.
+  if (values.TASKIQ_SCALING === "off" || cluster === null || service === null) return null;
+  return {
+    cluster,
+    service,
+    min: values.TASKIQ_SCALING_MIN,
+    max: values.TASKIQ_SCALING_MAX,
+    perWorker: values.TASKIQ_SCALING_PER_WORKER,
+    outAbove: values.TASKIQ_SCALING_OUT_ABOVE,
+    inBelow: values.TASKIQ_SCALING_IN_BELOW,
+    outCooldownMs: values.TASKIQ_SCALING_OUT_COOLDOWN_MS,
+    inCooldownMs: values.TASKIQ_SCALING_IN_COOLDOWN_MS,
+    intervalMs: values.TASKIQ_SCALING_INTERVAL_MS,
+  };
+}
+
+function awsConfig(values: Values<typeof MIGRATE_VARIABLES>): AwsConfig {
+  return { region: values.AWS_REGION, endpointUrl: values.AWS_ENDPOINT_URL };
 }
 
 function workerConfig(values: Values<typeof VARIABLES>): ServiceConfig["worker"] {
   const named = [...new Set(values.TASKIQ_WORKER_QUEUES)];
   return {
     name: values.TASKIQ_WORKER_NAME,
-    queues: named.length > 0 ? named : values.TASKIQ_QUEUES.map((queue) => queue.name),
+    queues: named.length > 0 ? named : polledQueues(values.TASKIQ_QUEUES).map((queue) => queue.name),
     slots: values.TASKIQ_WORKER_SLOTS,
     leaseMs: values.TASKIQ_LEASE_MS,
     extendIntervalMs: values.TASKIQ_EXTEND_INTERVAL_MS,
@@ -228,9 +305,11 @@ function workerConfig(values: Values<typeof VARIABLES>): ServiceConfig["worker"]
 function databaseConfig(values: Values<typeof MIGRATE_VARIABLES>): DatabaseConfig {
   return {
     url: values.DATABASE_URL,
+    secretArn: values.TASKIQ_DATABASE_SECRET_ARN,
     caFile: values.TASKIQ_DATABASE_CA_FILE,
     pool: values.TASKIQ_DATABASE_POOL,
     queryTimeoutMs: values.TASKIQ_QUERY_TIMEOUT_MS,
+    schemaWaitMs: values.TASKIQ_SCHEMA_WAIT_MS,
   };
 }
 
