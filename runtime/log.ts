@@ -61,6 +61,7 @@ export const EVENTS = {
 
   // The database.
   "database.away": "The database does not answer: polling stops, running work goes on. error.",
+  "schema.older": "The database's schema is older than this code: the start waits for its migration. waitMs, error.",
   "database.back": "The database answers again: polling resumes. awayMs.",
   "database.idle_error": "An idle connection broke and was replaced. error.",
 

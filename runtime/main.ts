@@ -18,6 +18,7 @@ import { type Database, type DatabaseOptions, openDatabase } from "./postgres/po
 import { startProbe } from "./probe.ts";
 import { describeStartFailure, stopOnSignals, whenSchemaFits } from "./process.ts";
 import { openQueues } from "./queue/sqs.ts";
+import { databasePassword } from "./secrets/database-password.ts";
 import { TASKS } from "./tasks/index.ts";
 import { VERSION } from "./version.ts";
 import { loggingMiddleware } from "./worker/logging.ts";
@@ -35,16 +36,24 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
     ...(runsWorker && workerName !== undefined && { worker: workerName }),
   });
 
+  const password = databasePassword(config.database, config.aws);
+  const migrateDatabase = () => migrate(config.database.url, { caFile: config.database.caFile ?? undefined, password });
+
   if (config.role === "migrate") {
-    const { from, to } = await migrate(config.database.url, { caFile: config.database.caFile ?? undefined });
+    const { from, to } = await migrateDatabase();
     log.info("migrate.applied", { from, to });
     return;
   }
 
   const open = (purpose: string, max: number, limits: Partial<DatabaseOptions> = {}): Database =>
-    openPool(config, purpose, max, log, limits);
+    openPool(config, purpose, max, log, { password, ...limits });
   const database = open(config.role, config.database.pool);
-  await whenSchemaFits(database, { migrateFirst: config.role === "all" ? config.database : null, log, clock });
+  await whenSchemaFits(database, {
+    migrateFirst: config.role === "all" ? migrateDatabase : null,
+    waitMs: config.database.schemaWaitMs,
+    log,
+    clock,
+  });
 
   const aws = {
     region: config.aws.region,
@@ -98,6 +107,7 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
         maxDelayMs: config.submit.maxDelayMs,
       },
       version: VERSION,
+      demo: config.http.demo,
     });
     log.info("api.started", await api.listen(config.http));
     stops.push(async () => {

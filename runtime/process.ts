@@ -1,35 +1,46 @@
 /** What every long-running role does at its start and at its end. */
 
 import type { Clock } from "./clock.ts";
-import type { DatabaseConfig } from "./config.ts";
 import { TaskiqError } from "./errors.ts";
 import type { Log } from "./log.ts";
-import { checkSchema, migrate } from "./postgres/migrate.ts";
+import { checkSchema } from "./postgres/migrate.ts";
 import { type Database, isConnectionError } from "./postgres/pool.ts";
 
 const RETRY_MS = 1_000;
 const EXIT_SLACK_MS = 5_000;
 
+export type SchemaWait = {
+  /** Brings the schema up to date first (role `all`, for laptops). */
+  readonly migrateFirst: (() => Promise<unknown>) | null;
+  /** How long to wait for somebody else to migrate an older schema. */
+  readonly waitMs: number;
+  readonly log: Log;
+  readonly clock: Clock;
+};
+
 /**
- * Waits for the database, then checks that its schema is one this code can work with. A process that exits because the database
- * is away would only be restarted, again and again.
- * @param options.migrateFirst bring the schema up to date first (role `all`, for laptops)
- * @throws TaskiqError `schema_newer`, `schema_older`
+ * Waits for the database, as long as it takes, then until its schema is one this code can work with. A process that exits because
+ * the database is away, or because the migration beside it needs another second, would only be restarted, again and again.
+ * @throws TaskiqError `schema_newer`; `schema_older` after `waitMs`
  */
-export async function whenSchemaFits(
-  database: Database,
-  options: { readonly migrateFirst: DatabaseConfig | null; readonly log: Log; readonly clock: Clock },
-): Promise<void> {
-  const { migrateFirst, log, clock } = options;
-  for (let announced = false; ; ) {
+export async function whenSchemaFits(database: Database, options: SchemaWait): Promise<void> {
+  const { migrateFirst, waitMs, log, clock } = options;
+  let isAway = false;
+  let olderSinceMs: number | null = null;
+  for (;;) {
     try {
-      if (migrateFirst !== null) await migrate(migrateFirst.url, { caFile: migrateFirst.caFile ?? undefined });
+      await migrateFirst?.();
       await checkSchema(database);
       return;
     } catch (error) {
-      if (!isConnectionError(error)) throw error;
-      if (!announced) log.warn("database.away", { error });
-      announced = true;
+      if (isConnectionError(error)) {
+        if (!isAway) log.warn("database.away", { error });
+        isAway = true;
+      } else if (error instanceof TaskiqError && error.code === "schema_older") {
+        if (olderSinceMs === null) log.warn("schema.older", { error, waitMs });
+        olderSinceMs ??= clock.nowMs();
+        if (clock.nowMs() - olderSinceMs >= waitMs) throw error;
+      } else throw error;
       await clock.after(RETRY_MS);
     }
   }

@@ -39,11 +39,18 @@ describe("a minimal environment", () => {
   it("gives every default", () => {
     expect(service()).toEqual({
       role: "all",
-      database: { url: MINIMAL.DATABASE_URL, caFile: null, pool: 10, queryTimeoutMs: 8_000 },
+      database: {
+        url: MINIMAL.DATABASE_URL,
+        secretArn: null,
+        caFile: null,
+        pool: 10,
+        queryTimeoutMs: 8_000,
+        schemaWaitMs: 300_000,
+      },
       log: { level: "info", format: "json", tasks: false },
       aws: { region: "us-east-1", endpointUrl: null },
       queues: [{ ...QUEUE, type: "standard" }],
-      http: { host: "0.0.0.0", port: 8_080, maxBodyBytes: 1_048_576 },
+      http: { host: "0.0.0.0", port: 8_080, maxBodyBytes: 1_048_576, demo: true },
       submit: { groupCommitMs: 2, idempotencyTtlMs: 86_400_000, maxDelayMs: 31_536_000_000 },
       worker: {
         name: null,
@@ -69,6 +76,9 @@ describe("a minimal environment", () => {
         retentionMs: 2_592_000_000,
       },
       payload: { bucket: "payloads", inlineBytes: 65_536, maxBytes: 16_777_216 },
+      scaling: null,
+      protection: { agentUrl: null, afterMs: 10_000, limitMs: 1_800_000 },
+      metrics: null,
       tasks: { modules: [] },
     });
   });
@@ -133,7 +143,8 @@ describe("the migrate role", () => {
       DATABASE_URL: MINIMAL.DATABASE_URL,
       TASKIQ_QUEUES: "nonsense",
     });
-    expect(config).toEqual({ role: "migrate", database: service().database, log: service().log });
+    const { database, log, aws } = service();
+    expect(config).toEqual({ role: "migrate", database, log, aws });
   });
 });
 
@@ -235,7 +246,18 @@ describe("TASKIQ_QUEUES", () => {
       "[0].deadLetterUrl: expected the URL of the dead-letter queue, got nothing.",
     ],
     ["an ftp URL", [{ ...QUEUE, url: "ftp://h/q" }], "[0].url: expected the URL of the queue"],
-    ["a type that does not exist", [{ ...QUEUE, type: "fifo" }], '[0].type: expected "standard", got "fifo".'],
+    ["a type that does not exist", [{ ...QUEUE, type: "lifo" }], '[0].type: expected one of standard, fifo, cancel, got "lifo".'],
+    ["a default queue that is FIFO", [{ ...QUEUE, type: "fifo" }], ': expected a queue named "default"'],
+    [
+      "a cancel queue with dead letters",
+      [QUEUE, { ...QUEUE, url: "http://h/2", name: "cancel", type: "cancel" }],
+      "[1].deadLetterUrl: expected none on a cancel queue",
+    ],
+    [
+      "two cancel queues",
+      [QUEUE, { name: "a", url: "http://h/2", type: "cancel" }, { name: "b", url: "http://h/3", type: "cancel" }],
+      ': expected at most one queue of type "cancel"',
+    ],
     [
       "a misspelt field",
       [{ ...QUEUE, dlq: "x" }],

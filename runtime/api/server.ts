@@ -36,7 +36,9 @@ export type ApiParts = {
     readonly maxPayloadBytes: number;
     /** The longest delay a task may be submitted with. */
     readonly maxDelayMs: number;
-  };
+    /** The routes of the demonstration, `/tasks`. */
+  readonly demo: boolean;
+};
   /** Of this package, for the OpenAPI document. */
   readonly version: string;
 };
@@ -102,7 +104,7 @@ export async function createApi(parts: ApiParts): Promise<Api> {
   const reader = createTaskReader({ database, payloads, waiter });
   await documentRoutes(app, parts.version);
   const refuse = refuseOtherMethods(app);
-  demoRoutes(app, { submitter, reader });
+  if (parts.demo) demoRoutes(app, { submitter, reader });
   taskRoutes(app, { submitter, reader, taskNames: [...parts.registry.keys()], limits });
   healthRoutes(app, { database, queues, clock, draining: () => draining });
   refuse();

@@ -4,14 +4,18 @@ import { TaskiqError } from "../errors.ts";
 import { migrate } from "../postgres/migrate.ts";
 import { isConnectionError } from "../postgres/pool.ts";
 import { redactText } from "../redact.ts";
+import { databasePassword } from "../secrets/database-password.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { reportError } from "./report-error.ts";
 import type { Screen } from "./screen.ts";
 
 export async function runMigrate({ json }: { json?: true }, screen: Screen): Promise<ExitCode> {
-  const { database } = configFromProcess({ SERVICE_ROLE: "migrate" });
+  const { database, aws } = configFromProcess({ SERVICE_ROLE: "migrate" });
   try {
-    const { from, to } = await migrate(database.url, { caFile: database.caFile ?? undefined });
+    const { from, to } = await migrate(database.url, {
+      caFile: database.caFile ?? undefined,
+      password: databasePassword(database, aws),
+    });
     screen.out.line(json === true ? JSON.stringify({ from, to }) : describe(from, to));
     return EXIT.ok;
   } catch (error) {

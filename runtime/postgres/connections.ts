@@ -6,7 +6,9 @@
  */
 import { once } from "node:events";
 import pg from "pg";
-import { breaksConnection, isStalePlan } from "./failure.ts";
+import { TaskiqError } from "../errors.ts";
+import { breaksConnection, isPasswordRefused, isStalePlan } from "./failure.ts";
+import type { Password } from "./password.ts";
 
 /** A connection checked out by one user, who has to release it exactly once. */
 export type Connection = {
@@ -32,7 +34,11 @@ export type Connections = {
 
 type State = { lost: Error | undefined; readonly generation: number };
 
-export function openConnections(config: pg.PoolConfig, onIdleError: (error: Error) => void): Connections {
+export function openConnections(
+  config: pg.PoolConfig,
+  onIdleError: (error: Error) => void,
+  password?: Password,
+): Connections {
   const pool = new pg.Pool(config);
   const states = new Map<pg.PoolClient, State>();
   /** Grows when a plan turns out to be outdated: what broke on one connection is broken on all that are as old. */
@@ -77,10 +83,21 @@ export function openConnections(config: pg.PoolConfig, onIdleError: (error: Erro
     };
   }
 
+  async function connect(): Promise<pg.PoolClient> {
+    const used = password?.latest;
+    try {
+      return await pool.connect();
+    } catch (error) {
+      if (password === undefined || !isPasswordRefused(error)) throw error;
+      if (await password.renew(used ?? password.latest)) return await pool.connect().catch(refused);
+      return refused(error);
+    }
+  }
+
   return {
     async checkOut() {
       for (;;) {
-        const client = await pool.connect();
+        const client = await connect();
         const state = states.get(client);
         if (state?.generation === generation) return connectionOf(client, state);
         client.release(true);
@@ -101,4 +118,14 @@ export function openConnections(config: pg.PoolConfig, onIdleError: (error: Erro
       return statements;
     },
   };
+}
+
+/** For a moment of a rotation the secret and the database do not agree: to wait and try again is right. */
+function refused(cause: unknown): never {
+  if (!isPasswordRefused(cause)) throw cause;
+  throw new TaskiqError(
+    "database_unavailable",
+    `expected the database to take the password of its secret, got: ${cause.message}. It is being rotated, or TASKIQ_DATABASE_SECRET_ARN is another database's.`,
+    { cause },
+  );
 }

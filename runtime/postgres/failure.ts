@@ -64,6 +64,11 @@ export function isStalePlan(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === "0A000" && error.routine === "RevalidateCachedQuery";
 }
 
+/** True when the server does not take the password (28P01), or no password at all for this user (28000). */
+export function isPasswordRefused(error: unknown): error is Error {
+  return error instanceof pg.DatabaseError && (error.code === "28P01" || error.code === "28000");
+}
+
 /** True when the connection cannot be used again: it is broken, or the server closes it after this error (FATAL). */
 export function breaksConnection(error: unknown): error is Error {
   // The severity comes in the server's language: another word than ERROR costs a connection, never correctness.

@@ -10,6 +10,7 @@ import type { Log } from "../log.ts";
 import { isConnectionError } from "./failure.ts";
 import { MIGRATIONS_FOLDER, type Migration, readMigrations, schemaVersion } from "./migrations.ts";
 import { openDatabase, type Queryable, type Transaction } from "./pool.ts";
+import type { Password } from "./password.ts";
 import { loadSql } from "./sql.ts";
 
 export { schemaVersion } from "./migrations.ts";
@@ -17,6 +18,8 @@ export { schemaVersion } from "./migrations.ts";
 export type MigrateOptions = {
   readonly log?: Log | undefined;
   readonly caFile?: string | undefined;
+  /** Where the password is, when it is not in the connection string. */
+  readonly password?: Password | undefined;
   /** Folder with `NNNN-name.sql`. Default: this program's own. */
   readonly folder?: string;
   /** How long to wait for another migrator. Default 60,000. */
@@ -60,6 +63,7 @@ export async function migrate(
   const database = openDatabase({
     connectionString,
     caFile: options.caFile,
+    password: options.password,
     max: 1,
     applicationName: "taskiq-aws migrate",
     statementTimeoutMs: migrationTimeoutMs,

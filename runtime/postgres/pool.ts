@@ -11,6 +11,7 @@ import { readConnectionString } from "./connection-string.ts";
 import { openConnections } from "./connections.ts";
 import { isStalePlan } from "./failure.ts";
 import { getTypeParser, named } from "./parameters.ts";
+import type { Password } from "./password.ts";
 import type { Statement } from "./sql.ts";
 import { runTransaction, type Transaction } from "./transaction.ts";
 
@@ -45,6 +46,8 @@ export type DatabaseOptions = {
   readonly connectionString: string;
   /** PEM file of the certificate authorities to trust. Default: those of Node. */
   readonly caFile?: string | undefined;
+  /** Where the password is, when it is not in the URL. */
+  readonly password?: Password | undefined;
   /** Most connections at once, from 1. */
   readonly max: number;
   /** Shown in `pg_stat_activity`, at most 63 bytes. */
@@ -73,7 +76,11 @@ export type DatabaseOptions = {
 /** Opens a pool. Nothing is connected before the first statement. Throws `config_invalid` for TLS settings it does not take. */
 export function openDatabase(options: DatabaseOptions): Database {
   const { closeTimeoutMs = 5_000, clock = systemClock } = options;
-  const connections = openConnections(poolConfig(options), (error) => options.onError?.(error));
+  const connections = openConnections(
+    poolConfig(options),
+    (error) => options.onError?.(error),
+    options.password,
+  );
   let closing: Promise<void> | undefined;
 
   async function queryOnce<Row>(query: pg.QueryConfig): Promise<Row[]> {
@@ -140,7 +147,7 @@ const PLANNING = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c
 
 function poolConfig(options: DatabaseOptions): pg.PoolConfig {
   return {
-    ...readConnectionString(options.connectionString, options.caFile),
+    ...serverOf(options),
     max: options.max,
     application_name: options.applicationName,
     options: PLANNING,
@@ -154,6 +161,21 @@ function poolConfig(options: DatabaseOptions): pg.PoolConfig {
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     types: { getTypeParser },
+  };
+}
+
+function serverOf({ connectionString, caFile, password }: DatabaseOptions): pg.PoolConfig {
+  const { connectionString: address, ssl } = readConnectionString(connectionString, caFile);
+  if (password === undefined) return { connectionString: address, ssl };
+  // What a connection string says wins in `pg`, and one without a password says "none".
+  const { hostname, port, username, pathname } = new URL(address);
+  return {
+    host: hostname,
+    port: port === "" ? 5432 : Number(port),
+    user: decodeURIComponent(username),
+    database: decodeURIComponent(pathname.slice(1)),
+    password: password.read,
+    ssl,
   };
 }
 

@@ -138,6 +138,7 @@ export async function openTestApi({ databaseUrl, aws }: Place, options: TestApiO
     clock: systemClock,
     limits,
     version: "1.2.3",
+    demo: true,
   };
   const api = await createApi({ ...parts, ...options.parts });
 

@@ -3,6 +3,7 @@ import { systemClock as clock } from "../../clock.ts";
 import type { DatabaseConfig } from "../../config.ts";
 import { describeError, TaskiqError } from "../../errors.ts";
 import { checkSchema, schemaVersion } from "../../postgres/migrate.ts";
+import type { Password } from "../../postgres/password.ts";
 import { openDatabase, type Queryable } from "../../postgres/pool.ts";
 import { loadSql } from "../../postgres/sql.ts";
 import { redactText } from "../../redact.ts";
@@ -25,11 +26,12 @@ const ROUND_TRIPS = 3;
 
 const readServer = loadSql(import.meta.url, "./read-server.sql");
 
-export async function checkDatabase({ url, caFile }: DatabaseConfig): Promise<Finding[]> {
+export async function checkDatabase({ url, caFile }: DatabaseConfig, password?: Password): Promise<Finding[]> {
   try {
     const database = openDatabase({
       connectionString: url,
       caFile: caFile ?? undefined,
+      password,
       max: 1,
       applicationName: "taskiq-aws doctor",
       connectTimeoutMs: CHECK_MS,

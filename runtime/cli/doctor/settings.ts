@@ -2,7 +2,7 @@
  * The configuration as the doctor needs it: every problem in it, and all the same whatever can be checked. One misspelt
  * variable must not hide that the database is away too.
  */
-import type { Config, DatabaseConfig, QueueConfig } from "../../config.ts";
+import type { AwsConfig, Config, DatabaseConfig, QueueConfig } from "../../config.ts";
 import type { Source } from "../../config-problems.ts";
 import { VARIABLES } from "../../config-table.ts";
 import { TaskiqError } from "../../errors.ts";
@@ -17,7 +17,7 @@ export type Settings = {
   /** Nothing that has to be set is set: this is no service, but a place from where somebody uses one. */
   readonly isEmpty: boolean;
   /** Null: not configured so that it could be checked. */
-  readonly database: DatabaseConfig | null;
+  readonly database: { readonly config: DatabaseConfig; readonly aws: AwsConfig } | null;
   readonly queues: { readonly aws: AwsPlace; readonly queues: readonly QueueConfig[] } | null;
   readonly bucket: { readonly aws: AwsPlace; readonly name: string } | null;
 };
@@ -29,6 +29,7 @@ const STAND_INS = {
   SERVICE_ROLE: undefined,
   DATABASE_URL: "postgres://localhost/none",
   TASKIQ_DATABASE_CA_FILE: undefined,
+  TASKIQ_DATABASE_SECRET_ARN: undefined,
   AWS_REGION: "us-east-1",
   AWS_ENDPOINT_URL: undefined,
   TASKIQ_QUEUES: '[{"name":"default","url":"http://localhost/1/queue","deadLetterUrl":"http://localhost/1/dead"}]',
@@ -87,7 +88,8 @@ type Parts = Pick<Settings, "database" | "queues" | "bucket">;
 
 function partsOf(config: Config, broken: ReadonlySet<string>): Parts {
   const isWhole = (...names: (keyof typeof STAND_INS)[]) => !names.some((name) => broken.has(name));
-  const database = isWhole("DATABASE_URL", "TASKIQ_DATABASE_CA_FILE") ? config.database : null;
+  const isDatabaseWhole = isWhole("DATABASE_URL", "TASKIQ_DATABASE_CA_FILE", "TASKIQ_DATABASE_SECRET_ARN");
+  const database = isDatabaseWhole ? { config: config.database, aws: config.aws } : null;
   if (config.role === "migrate") return { database, queues: null, bucket: null };
   const { region, endpointUrl } = config.aws;
   const aws = { region, ...(endpointUrl !== null && { endpoint: endpointUrl }) };
