@@ -36,11 +36,11 @@ export type ApiParts = {
     readonly maxPayloadBytes: number;
     /** The longest delay a task may be submitted with. */
     readonly maxDelayMs: number;
-    /** The routes of the demonstration, `/tasks`. */
-  readonly demo: boolean;
-};
+  };
   /** Of this package, for the OpenAPI document. */
   readonly version: string;
+  /** The routes of the demonstration, `/tasks`. */
+  readonly demo: boolean;
 };
 
 export type Api = {
