@@ -29,6 +29,7 @@ export const ERROR_CODES = {
   database_unavailable: { status: 503, title: "The database cannot be reached" },
   queue_unavailable: { status: 503, title: "The queue cannot be reached" },
   payload_unavailable: { status: 503, title: "The payload store cannot be reached" },
+  scaling_unavailable: { status: 503, title: "The worker service cannot be read or changed" },
   internal: { status: 500, title: "An unexpected error happened here" },
 
   // Starting a process.

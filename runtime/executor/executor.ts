@@ -12,7 +12,7 @@ import type { Log } from "../log.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
 import { createContact } from "./contact.ts";
-import { runLoop } from "./loop.ts";
+import { type ExecutorLoop, runLoop } from "./loop.ts";
 
 export type ExecutorParts = {
   readonly database: Database;
@@ -22,6 +22,8 @@ export type ExecutorParts = {
   readonly log: Log;
   readonly clock: Clock;
   readonly settings: ExecutorSettings;
+  /** What else runs here, such as scaler and metrics: they see to it themselves that one process acts (turn.ts). Default none. */
+  readonly extraLoops?: readonly ExecutorLoop[];
 };
 
 export type ExecutorSettings = {
@@ -48,6 +50,7 @@ export function createExecutor(parts: ExecutorParts): Executor {
   const stopping = new AbortController();
   const contact = createContact(clock, Math.max(settings.leaseMs / 2, settings.reapIntervalMs * 3));
   let loops: Promise<void>[] = [];
+  let stopped: Promise<void> | undefined;
 
   async function announceStep(): Promise<boolean> {
     return (await parts.announcer.announceDue(ANNOUNCE_BATCH)) === ANNOUNCE_BATCH;
@@ -86,21 +89,31 @@ export function createExecutor(parts: ExecutorParts): Executor {
     return pruned.tasks === PRUNE_BATCH || pruned.idempotencyKeys === PRUNE_BATCH;
   }
 
+  const steps: readonly ExecutorLoop[] = [
+    { name: "announce", intervalMs: settings.announceIntervalMs, step: announceStep },
+    { name: "reap", intervalMs: settings.reapIntervalMs, step: reapStep },
+    { name: "ring-again", intervalMs: settings.ringAgainIntervalMs, step: ringAgainStep },
+    { name: "prune", intervalMs: settings.pruneIntervalMs, step: pruneStep },
+    ...(parts.extraLoops ?? []),
+  ];
+
   function start(): void {
-    const loop = (name: string, intervalMs: number, step: () => Promise<boolean>) =>
-      runLoop({ name, intervalMs, log, clock, stopping: stopping.signal, step });
-    loops = [
-      loop("announce", settings.announceIntervalMs, announceStep),
-      loop("reap", settings.reapIntervalMs, reapStep),
-      loop("ring-again", settings.ringAgainIntervalMs, ringAgainStep),
-      loop("prune", settings.pruneIntervalMs, pruneStep),
-    ];
-    log.info("executor.started", { loops: ["announce", "reap", "ring-again", "prune"] });
+    loops = steps.map(({ name, intervalMs, step }) =>
+      runLoop({ name, intervalMs, log, clock, stopping: stopping.signal, step }),
+    );
+    log.info("executor.started", { loops: steps.map(({ name }) => name) });
   }
 
-  async function stop(): Promise<void> {
+  function stop(): Promise<void> {
+    stopped ??= end();
+    return stopped;
+  }
+
+  async function end(): Promise<void> {
+    const askedMs = clock.nowMs();
     stopping.abort();
     await Promise.all(loops);
+    if (loops.length > 0) log.info("executor.stopped", { elapsedMs: Math.round(clock.nowMs() - askedMs) });
   }
 
   return { start, stop };

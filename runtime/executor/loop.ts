@@ -3,14 +3,18 @@
 import type { Clock } from "../clock.ts";
 import type { EventName, Log } from "../log.ts";
 
-export type LoopParts = {
+export type ExecutorLoop = {
   readonly name: string;
+  /** Pause between two steps. */
   readonly intervalMs: number;
+  /** True when there is more to do at once. */
+  step(): Promise<boolean>;
+};
+
+export type LoopParts = ExecutorLoop & {
   readonly log: Log;
   readonly clock: Clock;
   readonly stopping: AbortSignal;
-  /** True when there is more to do at once. */
-  step(): Promise<boolean>;
 };
 
 const LONGEST_PAUSE_MS = 10_000;

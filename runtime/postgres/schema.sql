@@ -42,6 +42,7 @@ create table taskiq.outbox (
   task_id uuid not null,
   queue text not null,
   send_at timestamp with time zone not null,
+  created_at timestamp with time zone default now() not null,
   constraint outbox_pkey PRIMARY KEY (id),
   constraint one_message_per_task_and_kind UNIQUE (task_id, kind)
 ) with (fillfactor=70, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000);
@@ -109,6 +110,14 @@ create table taskiq.task (
   constraint step_belongs_to_run CHECK (((run_id IS NULL) = (step_key IS NULL)))
 ) with (fillfactor=85, autovacuum_vacuum_scale_factor=0.02, autovacuum_analyze_scale_factor=0.05);
 
+create table taskiq.turn (
+  name text not null,
+  number bigint default 1 not null,
+  taken_at timestamp with time zone default now() not null,
+  memory json,
+  constraint turn_pkey PRIMARY KEY (name)
+) with (fillfactor=50);
+
 create table taskiq.worker (
   name text not null,
   version text not null,
@@ -118,6 +127,7 @@ create table taskiq.worker (
   draining boolean default false not null,
   started_at timestamp with time zone default now() not null,
   beat_at timestamp with time zone default now() not null,
+  revision integer,
   constraint worker_pkey PRIMARY KEY (name)
 ) with (fillfactor=50);
 
@@ -132,6 +142,8 @@ CREATE INDEX task_finished ON taskiq.task USING btree (finished_at) WHERE (finis
 CREATE INDEX task_queued ON taskiq.task USING btree (queue, announced_at) WHERE (state = 'queued'::taskiq.task_state);
 
 CREATE INDEX task_running ON taskiq.task USING btree (id) WHERE (state = 'running'::taskiq.task_state);
+
+CREATE INDEX task_struggling ON taskiq.task USING btree (id) WHERE ((state = ANY (ARRAY['queued'::taskiq.task_state, 'running'::taskiq.task_state])) AND (attempt >= 3));
 
 CREATE OR REPLACE FUNCTION taskiq.rank_of(due timestamp with time zone, priority smallint)
  RETURNS timestamp with time zone
@@ -150,3 +162,5 @@ comment on index taskiq.task_finished is 'prune.sql: terminal rows, oldest first
 comment on index taskiq.task_queued is 'ring-again.sql: the queued rows whose doorbell is oldest';
 
 comment on index taskiq.task_running is 'reap.sql: every running row, few at a time';
+
+comment on index taskiq.task_struggling is 'read-backlog.sql: unfinished tasks on their third attempt or a later one';

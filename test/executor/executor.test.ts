@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../runtime/clock.ts";
 import { createExecutor, type Executor, type ExecutorSettings } from "../../runtime/executor/executor.ts";
+import type { ExecutorLoop } from "../../runtime/executor/loop.ts";
 import { createAnnouncer } from "../../runtime/flow/announce.ts";
 import { sqsName } from "../../runtime/local/queues.ts";
 import { openLog } from "../../runtime/log.ts";
@@ -82,7 +83,12 @@ const SETTINGS: ExecutorSettings = {
   retentionMs: 2_592_000_000,
 };
 
-async function startAll(count: number, settings: Partial<ExecutorSettings>, on: Database = database): Promise<void> {
+async function startAll(
+  count: number,
+  settings: Partial<ExecutorSettings>,
+  on: Database = database,
+  extraLoops: readonly ExecutorLoop[] = [],
+): Promise<void> {
   aws = await startTestAws();
   const { endpoint, region, credentials, bucket } = aws;
   const address = { name: "default", url: aws.queueUrl("default"), deadLetterUrl: aws.deadLetterUrl("default") };
@@ -97,6 +103,7 @@ async function startAll(count: number, settings: Partial<ExecutorSettings>, on: 
       log,
       clock: systemClock,
       settings: { ...SETTINGS, ...settings },
+      extraLoops,
     });
     executors.push(executor);
     executor.start();
@@ -353,6 +360,32 @@ test("what is beyond its retention is deleted, and nothing else", async () => {
   expect(linesOf("prune.done")).toMatchObject([{ tasks: 1 }]);
 });
 
+test("runs further loops beside its own, which neither stop nor are stopped by one that fails", async () => {
+  let [good, bad] = [0, 0];
+  const id = await createTask(database);
+  await createOutboxRow(database, { taskId: id });
+  await startAll(1, { announceIntervalMs: 10 }, database, [
+    { name: "good", intervalMs: 5, step: async () => ++good < 0 },
+    {
+      name: "bad",
+      intervalMs: 5,
+      async step() {
+        bad++;
+        throw new Error("no answer");
+      },
+    },
+  ]);
+  await until(() => good >= 20 && bad >= 2 && rung().length === 1);
+  expect(linesOf("executor.started")).toMatchObject([
+    { loops: ["announce", "reap", "ring-again", "prune", "good", "bad"] },
+  ]);
+  expect(linesOf("loop.failed").every((line) => line.loop === "bad")).toBe(true);
+  await executors[0]?.stop();
+  const seen = [good, bad];
+  await database.ping(1_000);
+  expect([good, bad]).toEqual(seen);
+});
+
 describe("stopping", () => {
   const ALL = { announceIntervalMs: 5, reapIntervalMs: 5, ringAgainIntervalMs: 5, pruneIntervalMs: 5 };
 
@@ -413,6 +446,7 @@ describe("stopping", () => {
   test("may be asked for twice, and before the start", async () => {
     await startAll(1, ALL);
     await Promise.all([executors[0]?.stop(), executors[0]?.stop()]);
+    expect(linesOf("executor.stopped")).toMatchObject([{ level: "info", elapsedMs: expect.any(Number) }]);
     const never = createExecutor({
       database,
       payloads,
@@ -423,5 +457,6 @@ describe("stopping", () => {
       settings: SETTINGS,
     });
     await never.stop();
+    expect(linesOf("executor.stopped")).toHaveLength(1);
   });
 });
