@@ -35,9 +35,7 @@ const queueShape = z
       name: z.string({ error: queueNameRule }).regex(/^[a-z][a-z0-9-]{0,39}$/, { error: queueNameRule }),
       url: z.url({ protocol: /^https?$/, error: "expected the URL of the queue" }),
       /** Every queue has one but the cancel queue, which carries no tasks. */
-      deadLetterUrl: z
-        .url({ protocol: /^https?$/, error: "expected the URL of the dead-letter queue" })
-        .optional(),
+      deadLetterUrl: z.url({ protocol: /^https?$/, error: "expected the URL of the dead-letter queue" }).optional(),
       type: z.enum(QUEUE_TYPES, { error: `expected one of ${QUEUE_TYPES.join(", ")}` }).default("standard"),
     },
     { error: "expected an object with name, url, deadLetterUrl and, if at all, type" },
@@ -66,7 +64,8 @@ const queuesShape = z
       if (names.indexOf(queue.name) !== index) complain("name", "expected a name no other queue has");
       if (urls.indexOf(queue.url) !== index) complain("url", "expected a URL no other queue has");
       const { type, deadLetterUrl } = queue;
-      if (type === "cancel" && deadLetterUrl !== undefined) complain("deadLetterUrl", "expected none on a cancel queue");
+      if (type === "cancel" && deadLetterUrl !== undefined)
+        complain("deadLetterUrl", "expected none on a cancel queue");
       if (type !== "cancel" && deadLetterUrl === undefined) {
         complain("deadLetterUrl", "expected the URL of the dead-letter queue");
       }
@@ -107,7 +106,7 @@ const DATABASE = {
   }),
   TASKIQ_DATABASE_SECRET_ARN: optionalText({
     meaning:
-      'The secret in Secrets Manager with the database\'s credentials, a JSON object with "username" and "password"; DATABASE_URL then has neither. Read again whenever the database refuses them, so a rotation needs no restart.',
+      'The secret in Secrets Manager with the database\'s credentials, a JSON object with "username" and "password"; DATABASE_URL then names the user and has no password. Read again whenever the database refuses them, so a rotation needs no restart.',
     expected: "the ARN of a secret",
     hint: "Leave it empty to use the credentials of DATABASE_URL.",
     example: "arn:aws:secretsmanager:us-east-1:111122223333:secret:taskiq-database-AbCdEf",
@@ -464,7 +463,8 @@ const SCALING = {
     default: 20,
   }),
   TASKIQ_SCALING_PER_WORKER: integer({
-    meaning: "How much backlog one worker is meant for.",
+    meaning:
+      "How much backlog one worker is meant for: one scale-out never adds more workers than the backlog divided by this.",
     unit: "count",
     min: 1,
     max: 10_000,
@@ -513,17 +513,25 @@ const SCALING = {
     example: "http://169.254.170.2/api/task-id",
     pattern: (value) => /^http:\/\//.test(value) && URL.canParse(value),
   }),
+  ECS_CONTAINER_METADATA_URI_V4: optionalText({
+    meaning:
+      "Where a container learns about itself; ECS sets it. A worker reads the revision of its task definition there, to notice a newer one.",
+    expected: "an http URL",
+    hint: "Leave it to ECS.",
+    example: "http://169.254.170.2/v4/container-id",
+    pattern: (value) => /^http:\/\//.test(value) && URL.canParse(value),
+  }),
   TASKIQ_PROTECT_AFTER_MS: integer({
     meaning:
       "An attempt that has run this long protects its worker from being scaled in or replaced; shorter ones are finished by the drain.",
     unit: "milliseconds",
     min: 0,
     max: HOUR_MS,
-    default: 10_000,
+    default: 1_000,
   }),
   TASKIQ_PROTECT_LIMIT_MS: integer({
     meaning:
-      "How long a worker may hold up a new deployment: after this time in which protection was refused or a newer version waits, it takes no new work and drains.",
+      "How long a worker may hold up a new deployment: when its protection was refused, or workers of a newer revision have been alive, for this long, it takes no new work and drains.",
     unit: "milliseconds",
     min: 1_000,
     max: DAY_MS,

@@ -88,6 +88,8 @@ export type ServiceConfig = {
   readonly protection: {
     /** Null: not on ECS. */
     readonly agentUrl: string | null;
+    /** Where this container asks what it is. Null: not on ECS. */
+    readonly metadataUrl: string | null;
     readonly afterMs: number;
     readonly limitMs: number;
   };
@@ -246,6 +248,7 @@ function serviceConfig(values: Values<typeof VARIABLES>, role: ServiceConfig["ro
     scaling: scalingConfig(values),
     protection: {
       agentUrl: values.ECS_AGENT_URI,
+      metadataUrl: values.ECS_CONTAINER_METADATA_URI_V4,
       afterMs: values.TASKIQ_PROTECT_AFTER_MS,
       limitMs: values.TASKIQ_PROTECT_LIMIT_MS,
     },

@@ -10,7 +10,6 @@ import { loggable } from "./redact.ts";
 /** Every event: what it means, then its fields. Ids are `taskId`, `queue`, `attempt`, `task` (the name); errors are `error`. */
 export const EVENTS = {
   // A process.
-  "config.loaded": "The configuration was read. role, queues.",
   "migrate.applied": "The database schema was brought up to date. from, to.",
   "process.failed": "The process could not start or met an error nobody handled, and exits. error.",
   "process.unhandled":
@@ -33,10 +32,11 @@ export const EVENTS = {
   "task.succeeded":
     "An attempt's result was recorded (only with TASKIQ_LOG=tasks). taskId, task, queue, attempt, runMs.",
   "task.retried":
-    "An attempt failed and the task is queued again. taskId, task, queue, attempt, failures, retryInMs, error.",
-  "task.failed": "A task failed for good. taskId, task, queue, attempt, reason, error.",
+    "An attempt failed and the task is queued again. taskId, task, queue, attempt, runMs, failures, retryInMs, code, error.",
+  "task.failed": "A task failed for good. taskId, task, queue, attempt, runMs, code, error.",
   "task.cancelled": "A running attempt was cancelled. taskId, task, queue, attempt.",
-  "task.timeout": "An attempt ran longer than its timeout and was aborted. taskId, task, queue, attempt, timeoutMs.",
+  "task.timeout":
+    "An attempt ran longer than its timeout, was aborted, and the task is queued again. taskId, task, queue, attempt, runMs, timeoutMs, failures, retryInMs, code, error.",
   "task.shutdown": "An attempt was aborted by the drain and its task queued again. taskId, task, queue, attempt.",
   "task.lost": "An attempt no longer owns its task: it was aborted and writes nothing. taskId, task, queue, attempt.",
   "task.refused":
@@ -46,14 +46,22 @@ export const EVENTS = {
   "slot.leaked":
     "A handler ignores its abort; its outcome is recorded without it and its slot is lost. taskId, task, leaked, slots.",
   "hook.failed": "A middleware's hook threw; the task goes on without it. hook, middleware, taskId, error.",
-  "heartbeat.failed": "Leases could not be extended this time. running, sinceMs, error.",
+  "heartbeat.failed": "Leases could not be extended this time. running, sinceMs (the last time they were), error.",
+  "protection.failed":
+    "The ECS agent could not be asked for scale-in protection; it is asked again. Logged once until it answers. protect, code, detail.",
+  "protection.refused":
+    "ECS refuses scale-in protection because of a deployment or a smaller service; it is asked again. Logged once until it agrees. detail, protectedMs (how long it was protected without a break).",
+  "protection.exhausted":
+    "Protection was refused for longer than TASKIQ_PROTECT_LIMIT_MS: the worker takes no new work and drains. refusedMs, protectedMs.",
+  "protection.changed": "The worker is protected from scale-in, or no longer (at level debug). protected.",
   "complete.failed": "Outcomes could not be written this time and are kept for the next try. outcomes, error.",
 
   // Queues.
   "queue.receive_failed": "A poll failed and is repeated after a pause. queue, retryInMs, error.",
   "queue.delete_failed":
     "Messages could not be deleted; they come again as duplicates, which do no harm. queue, count.",
-  "queue.send_failed": "A batch could not be sent. queue, count, code, error.",
+  "queue.send_failed":
+    "Copies of messages could not be sent to this queue; the messages stay where they are and come again. queue, count, code, message.",
   "message.poison":
     "A message that can never run was moved to the dead-letter queue. queue, messageId, reason, detail.",
   "announce.failed":
@@ -72,6 +80,10 @@ export const EVENTS = {
   "reap.recovered": "Tasks of dead workers were queued again. count, failed.",
   "ring.again": "Tasks that nobody took were announced once more. queue, count.",
   "prune.done": "Rows beyond their retention were deleted. tasks, idempotencyKeys, payloads.",
+  "scaling.changed": "The service was asked for more or fewer workers. from, to, reason, backlog.",
+  "scaling.failed":
+    "The scaler does without this part until it works again; no worker is ended meanwhile. part, error.",
+  "scaling.recovered": "The part that the scaler did without works again. part.",
 
   // HTTP.
   "request.failed": "A request was answered with a status of 500 or above. method, route, status, code, error.",
@@ -157,7 +169,8 @@ function ownFields(fields: object): Record<string, unknown> {
   return copy;
 }
 
-function standardOutput(): (line: string) => void {
+/** One a process: two writers of the same output could break into each other's lines. */
+export function standardOutput(): (line: string) => void {
   const stream = destination({ dest: 1, sync: true });
   // Without a listener a full disk behind standard output would end the process.
   stream.on("error", () => {});

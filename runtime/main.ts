@@ -8,10 +8,17 @@ import { systemClock as clock } from "./clock.ts";
 import { configFromProcess, type ServiceConfig } from "./config.ts";
 import { chainMiddlewares } from "./define/middleware.ts";
 import { createRegistry, loadTasks } from "./define/registry.ts";
+import { openWorkerService } from "./ecs/ecs.ts";
 import { createExecutor } from "./executor/executor.ts";
+import type { ExecutorLoop } from "./executor/loop.ts";
+import { createScaler } from "./executor/scaler.ts";
 import { createAnnouncer } from "./flow/announce.ts";
 import { createSubmitter } from "./flow/submit.ts";
-import { type Log, openLog } from "./log.ts";
+import { type Log, openLog, standardOutput } from "./log.ts";
+import { createEmf } from "./metrics/emf.ts";
+import { createExecutorMetrics } from "./metrics/executor-metrics.ts";
+import { createWorkerMetrics } from "./metrics/worker-metrics.ts";
+import { DEFAULT_POLICY } from "./model/scaling.ts";
 import { openPayloadStore } from "./payload/s3.ts";
 import { migrate } from "./postgres/migrate.ts";
 import { type Database, type DatabaseOptions, openDatabase } from "./postgres/pool.ts";
@@ -22,6 +29,8 @@ import { databasePassword } from "./secrets/database-password.ts";
 import { TASKS } from "./tasks/index.ts";
 import { VERSION } from "./version.ts";
 import { loggingMiddleware } from "./worker/logging.ts";
+import { createProtection } from "./worker/protection.ts";
+import { readRevision } from "./worker/revision.ts";
 import { createWorker } from "./worker/worker.ts";
 
 /** @param overrides variables given another way than by the environment, such as on the command line; they win */
@@ -30,20 +39,28 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   const workerName =
     config.role === "migrate" ? undefined : (config.worker.name ?? `${hostname()}-${process.pid}-${suffix()}`);
   const runsWorker = config.role === "worker" || config.role === "all";
+  const write = standardOutput();
   const log = openLog({
     ...config.log,
     service: config.role,
     ...(runsWorker && workerName !== undefined && { worker: workerName }),
+    write,
   });
 
   const password = databasePassword(config.database, config.aws);
   const migrateDatabase = () => migrate(config.database.url, { caFile: config.database.caFile ?? undefined, password });
 
   if (config.role === "migrate") {
+    // The process with id 1 of a container ignores what it has no handler for. Half a migration is undone by the server.
+    process.once("SIGTERM", () => process.exit(143));
     const { from, to } = await migrateDatabase();
     log.info("migrate.applied", { from, to });
     return;
   }
+
+  const stops: (() => Promise<void>)[] = [];
+  // From here on: whoever waits for the database can be told to stop.
+  const stop = stopOnSignals({ log, clock, budgetMs: config.worker.drainBudgetMs, stops });
 
   const open = (purpose: string, max: number, limits: Partial<DatabaseOptions> = {}): Database =>
     openPool(config, purpose, max, log, { password, ...limits });
@@ -64,10 +81,30 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   const announcer = createAnnouncer({ database, queues, payloads, log });
   const registry = createRegistry([...TASKS, ...(await loadTasks(config.tasks.modules))]);
   const middlewares = [loggingMiddleware(log, config.log.tasks)];
-  const stops: (() => Promise<void>)[] = [];
-  const stop = stopOnSignals({ log, clock, budgetMs: config.worker.drainBudgetMs, stops });
+  const metrics = config.metrics === null ? null : { ...config.metrics, clock, write };
 
   if (config.role !== "worker") {
+    const extraLoops: ExecutorLoop[] = [];
+    if (config.scaling !== null) {
+      const { cluster, service, intervalMs, ...numbers } = config.scaling;
+      extraLoops.push(
+        createScaler({
+          database,
+          queues,
+          log,
+          clock,
+          intervalMs,
+          service: openWorkerService({ ...aws, cluster, service }),
+          // Whoever allows a scale-in every ten seconds does not want to wait five minutes for the first.
+          policy: { ...DEFAULT_POLICY, ...numbers, quietMs: numbers.inCooldownMs },
+          workerAliveMs: 3 * config.worker.extendIntervalMs,
+        }),
+      );
+    }
+    if (metrics !== null) {
+      const { intervalMs } = metrics;
+      extraLoops.push(createExecutorMetrics({ emf: createEmf(metrics), database, queues, intervalMs }));
+    }
     const executor = createExecutor({
       database,
       payloads,
@@ -76,6 +113,7 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       log,
       clock,
       settings: { ...config.executor, leaseMs: config.worker.leaseMs },
+      extraLoops,
     });
     executor.start();
     stops.push(executor.stop);
@@ -134,6 +172,15 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       beatDatabase,
       log,
       clock,
+      revision: await readRevision(config.protection.metadataUrl),
+      protection: createProtection({ ...config.protection, log, clock }),
+      ...(metrics !== null && {
+        metrics: createWorkerMetrics({
+          emf: createEmf({ ...metrics, worker: workerName }),
+          clock,
+          intervalMs: metrics.intervalMs,
+        }),
+      }),
       settings: {
         ...config.worker,
         inlinePayloadBytes: config.payload.inlineBytes,

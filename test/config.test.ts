@@ -77,7 +77,7 @@ describe("a minimal environment", () => {
       },
       payload: { bucket: "payloads", inlineBytes: 65_536, maxBytes: 16_777_216 },
       scaling: null,
-      protection: { agentUrl: null, afterMs: 10_000, limitMs: 1_800_000 },
+      protection: { agentUrl: null, metadataUrl: null, afterMs: 1_000, limitMs: 1_800_000 },
       metrics: null,
       tasks: { modules: [] },
     });

@@ -1,7 +1,5 @@
 /** What a handler can know and say while it runs. */
 
-import type { Log } from "../log.ts";
-
 export type Context = {
   readonly taskId: string;
   readonly task: string;
@@ -16,13 +14,22 @@ export type Context = {
   readonly idempotencyKey: string;
   /** Aborted with one of `AbortReason` as its reason; code that ignores it is left behind after the grace time. */
   readonly signal: AbortSignal;
-  readonly log: Log;
+  readonly log: TaskLog;
   /**
    * Says how far the work is; stored with the next heartbeat, the last value wins.
    * @param fraction from 0 to 1; values outside are clamped, NaN is ignored
    * @param message at most 1,000 characters are kept
    */
   progress(fraction: number, message?: string): void;
+};
+
+/** Lines of a handler's own: each is an event `task.log` that names the task and the attempt. None of these throws. */
+export type TaskLog = {
+  /** For people who look for a cause; written with `TASKIQ_LOG_LEVEL=debug` only. */
+  debug(message: string, fields?: object): void;
+  info(message: string, fields?: object): void;
+  warn(message: string, fields?: object): void;
+  error(message: string, fields?: object): void;
 };
 
 /**

@@ -28,6 +28,10 @@ export type ExecutingTask = {
   readonly traceContext: string | null;
   /** From due to start, in milliseconds, by the database's clock. */
   readonly waitMs: number;
+  /** Handler failures of earlier attempts; what the retry policy counts. */
+  readonly failures: number;
+  /** How long the attempt may run, in milliseconds. */
+  readonly timeoutMs: number;
 };
 
 /** How an attempt ended, before it is recorded. */
@@ -37,9 +41,14 @@ export type ExecutionResult = {
   readonly durationMs: number;
 };
 
-/** What the database made of it. `refused`: another attempt owns the task, nothing was changed. */
+/**
+ * What the database made of it. `refused`: another attempt owns the task, nothing was changed.
+ * `error` is the recorded one here: a success whose commit failed has the error of its commit.
+ */
 export type SavedResult = ExecutionResult & {
   readonly recorded: "succeeded" | "failed" | "cancelled" | "queued" | "refused" | "nothing";
+  /** When the task is due again after a failure, in milliseconds; null where it is not queued for that reason. */
+  readonly retryInMs: number | null;
 };
 
 export type Middleware = {

@@ -1,6 +1,6 @@
 /** Run the handler of one attempt. Returns an outcome, never throws: whatever a handler does, there is something to record. */
 
-import type { Context } from "../define/context.ts";
+import type { Context, TaskLog } from "../define/context.ts";
 import { RetryableError, TerminalError } from "../define/errors.ts";
 import type { ExecutingTask, Middlewares } from "../define/middleware.ts";
 import type { TaskDefinition } from "../define/task.ts";
@@ -195,7 +195,7 @@ function isA<Instance>(thrown: unknown, type: abstract new (...args: never[]) =>
 
 function contextOf(attempt: Attempt, log: Log): Context {
   const { task } = attempt;
-  let ownLog: Log | undefined;
+  let ownLog: TaskLog | undefined;
   return {
     taskId: task.id,
     task: task.name,
@@ -209,7 +209,7 @@ function contextOf(attempt: Attempt, log: Log): Context {
       return attempt.signal();
     },
     get log() {
-      ownLog ??= log.child({ taskId: task.id, task: task.name, attempt: task.attempt });
+      ownLog ??= taskLog(log.child({ taskId: task.id, task: task.name, attempt: task.attempt }));
       return ownLog;
     },
     progress(fraction, message) {
@@ -219,5 +219,23 @@ function contextOf(attempt: Attempt, log: Log): Context {
       if (message !== undefined)
         attempt.progressMessage = message.slice(0, MAX_PROGRESS_MESSAGE).replaceAll("\0", "\\0");
     },
+  };
+}
+
+/** Whatever a handler writes is `task.log`: alarms match on the names of the other events. */
+function taskLog(log: Log): TaskLog {
+  const own = (message: string, fields: object): object => {
+    try {
+      return { ...fields, message };
+    } catch {
+      // A getter that throws costs the fields, not the attempt.
+      return { message };
+    }
+  };
+  return {
+    debug: (message, fields = {}) => log.debug("task.log", own(message, fields)),
+    info: (message, fields = {}) => log.info("task.log", own(message, fields)),
+    warn: (message, fields = {}) => log.warn("task.log", own(message, fields)),
+    error: (message, fields = {}) => log.error("task.log", own(message, fields)),
   };
 }

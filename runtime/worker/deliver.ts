@@ -9,7 +9,7 @@ import type { Clock } from "../clock.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { ClaimedTask, Verdict } from "../flow/claim.ts";
 import type { Log } from "../log.ts";
-import type { Delivery, Queue } from "../queue/queue.ts";
+import type { Delivery, Queue, SendOutcome } from "../queue/queue.ts";
 import { type Decoded, decodeMessage } from "../wire/message.ts";
 import { readPointer } from "../wire/pointer.ts";
 import type { Claimer } from "./claimer.ts";
@@ -57,14 +57,18 @@ export async function deliver(messages: readonly Delivery[], parts: DeliverParts
     const waited = await roomBefore(deadlineMs, parts);
     if (!waited) break;
   }
-  await giveBack(rest, 0, queue);
+  await giveBack(rest, 0, parts);
 }
 
 /**
  * Returns messages to the queue for later. SQS counts every receive, and a healthy message that found no slot five times would end in
  * the dead-letter queue: one that comes near to that is replaced by a copy, whose count is new.
  */
-async function giveBack(messages: readonly Delivery[], afterMs: number, queue: Queue): Promise<void> {
+async function giveBack(
+  messages: readonly Delivery[],
+  afterMs: number,
+  { queue, log }: Pick<DeliverParts, "queue" | "log">,
+): Promise<void> {
   if (messages.length === 0) return;
   const worn = messages.filter((message) => message.receiveCount >= WORN_RECEIVES);
   const fresh = messages.filter((message) => message.receiveCount < WORN_RECEIVES);
@@ -73,6 +77,7 @@ async function giveBack(messages: readonly Delivery[], afterMs: number, queue: Q
   }
   if (worn.length === 0) return;
   const outcomes = await queue.send(worn.map(({ body, attributes }) => ({ body, attributes, delayMs: afterMs })));
+  logUnsent(queue, outcomes, log);
   const copied = worn.filter((_, index) => outcomes[index]?.kind === "sent");
   if (copied.length > 0) await queue.remove(copied.map(({ receiptHandle }) => receiptHandle));
 }
@@ -96,14 +101,14 @@ async function roomBefore(deadlineMs: number, { slots, clock }: DeliverParts): P
 }
 
 async function claimBatch(messages: readonly Delivery[], parts: DeliverParts): Promise<void> {
-  const { queue, slots } = parts;
+  const { slots } = parts;
   let unused = messages.length;
   try {
     const read = messages.map((delivery): Read => ({ delivery, content: contentOf(delivery) }));
     const ids = new Set(read.map(({ content }) => content.id).filter((id) => id !== null));
     const verdicts = await parts.claimer.claim([...ids]);
     if (verdicts === null) {
-      await giveBack(messages, AWAY_MS, queue);
+      await giveBack(messages, AWAY_MS, parts);
       return;
     }
     for (const verdict of verdicts.values()) {
@@ -142,7 +147,7 @@ async function settle(
         over.push(receiptHandle);
         break;
       case "unknown_expired":
-        log.error("task.failed", { taskId: entry.content.id, queue: queue.name, reason: "unknown_task" });
+        log.error("task.failed", { taskId: entry.content.id, queue: queue.name, code: "unknown_task" });
         over.push(receiptHandle);
         break;
       case "contended":
@@ -183,6 +188,7 @@ async function moveToDeadLetter(poison: readonly Read[], { queue, deadLetter, lo
     const [bare] = await deadLetter.send([{ body: delivery.body }]);
     if (bare !== undefined) outcomes[index] = bare;
   }
+  logUnsent(deadLetter, outcomes, log);
   return poison.flatMap(({ delivery, content }, index) => {
     log.error("message.poison", {
       queue: queue.name,
@@ -192,6 +198,14 @@ async function moveToDeadLetter(poison: readonly Read[], { queue, deadLetter, lo
     });
     return outcomes[index]?.kind === "sent" ? [delivery.receiptHandle] : [];
   });
+}
+
+/** One line for all: what makes one message fail makes most of them fail. */
+function logUnsent(queue: Queue, outcomes: readonly SendOutcome[], log: Log): void {
+  const failed = outcomes.filter((outcome) => outcome.kind === "failed");
+  const [first] = failed;
+  if (first === undefined) return;
+  log.warn("queue.send_failed", { queue: queue.name, count: failed.length, code: first.code, message: first.message });
 }
 
 function contentOf(delivery: Delivery): Content {

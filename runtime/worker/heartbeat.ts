@@ -39,6 +39,7 @@ export function startHeartbeat(parts: HeartbeatParts): Heartbeat {
   const stopped = new WeakSet<Attempt>();
   let beating = false;
   let lastWatchMs = clock.nowMs();
+  let lastBeatMs = clock.nowMs();
 
   async function beat(): Promise<void> {
     if (beating) return;
@@ -46,8 +47,10 @@ export function startHeartbeat(parts: HeartbeatParts): Heartbeat {
     try {
       await renew();
       await parts.onBeat();
+      lastBeatMs = clock.nowMs();
     } catch (error) {
-      log.warn("heartbeat.failed", { running: attempts.size, error });
+      const sinceMs = Math.round(clock.nowMs() - lastBeatMs);
+      log.warn("heartbeat.failed", { running: attempts.size, sinceMs, error });
       if (isConnectionError(error)) parts.breaker.trip(error);
     } finally {
       beating = false;

@@ -13,16 +13,18 @@ export function loggingMiddleware(log: Log, everyTask: boolean): Middleware {
       },
     }),
     postSave(task, result) {
-      const line = lineOf(result);
-      if (line.event === "task.succeeded" && !everyTask) return;
-      log[line.level](line.event, {
+      const { level, event } = lineOf(result);
+      if (event === "task.succeeded" && !everyTask) return;
+      log[level](event, {
         ...idOf(task),
         runMs: Math.round(result.durationMs),
+        ...(event === "task.timeout" && { timeoutMs: task.timeoutMs }),
+        ...(result.retryInMs !== null && { failures: task.failures + 1, retryInMs: Math.round(result.retryInMs) }),
         ...(result.error !== null && {
           code: result.error.code,
           error: `${result.error.type}: ${result.error.message}`,
         }),
-        ...(line.event === "task.refused" && { outcome: result.kind }),
+        ...(event === "task.refused" && { outcome: result.kind }),
       });
     },
   };

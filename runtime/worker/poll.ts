@@ -30,7 +30,7 @@ const LONGEST_PAUSE_MS = 10_000;
 
 /** Runs until `stopping` is aborted and the polls then open have returned. */
 export async function poll(parts: PollParts): Promise<void> {
-  const { slots, breaker, stopping } = parts;
+  const { slots, breaker, clock, stopping } = parts;
   const asked = { open: 0 };
   let second: Promise<void> | undefined;
   let failures = 0;
@@ -43,9 +43,10 @@ export async function poll(parts: PollParts): Promise<void> {
       await second;
       continue;
     }
-    const received = await receive(asked, parts.waitMs, parts);
+    const pauseMs = pauseAfter(failures + 1);
+    const received = await receive(asked, { waitMs: parts.waitMs, retryInMs: pauseMs }, parts);
     failures = received === null ? failures + 1 : 0;
-    if (received === null) await pause(failures, parts);
+    if (received === null) await clock.after(pauseMs, stopping).catch(() => {});
     else if (received === MAX_MESSAGES) {
       second ??= pollWhileFull(asked, parts).then(() => {
         second = undefined;
@@ -60,12 +61,17 @@ export async function poll(parts: PollParts): Promise<void> {
 async function pollWhileFull(asked: { open: number }, parts: PollParts): Promise<void> {
   const { slots, breaker, stopping } = parts;
   while (!stopping.aborted && !breaker.open && slots.free >= 2 * MAX_MESSAGES) {
-    if ((await receive(asked, 0, parts)) !== MAX_MESSAGES) return;
+    // The first poll goes on meanwhile, so what fails here is asked for again at once.
+    if ((await receive(asked, { waitMs: 0, retryInMs: 0 }, parts)) !== MAX_MESSAGES) return;
   }
 }
 
 /** How many messages came; null when the poll failed. `asked.open`: what polls that are open now may bring. */
-async function receive(asked: { open: number }, waitMs: number, parts: PollParts): Promise<number | null> {
+async function receive(
+  asked: { open: number },
+  { waitMs, retryInMs }: { readonly waitMs: number; readonly retryInMs: number },
+  parts: PollParts,
+): Promise<number | null> {
   const { queue, slots } = parts;
   const max = Math.min(MAX_MESSAGES, slots.free - asked.open);
   asked.open += max;
@@ -73,7 +79,7 @@ async function receive(asked: { open: number }, waitMs: number, parts: PollParts
   try {
     messages = await queue.receive({ max, waitMs });
   } catch (error) {
-    parts.log.warn("queue.receive_failed", { queue: queue.name, error });
+    parts.log.warn("queue.receive_failed", { queue: queue.name, retryInMs: Math.round(retryInMs), error });
     return null;
   } finally {
     asked.open -= max;
@@ -90,7 +96,7 @@ async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<
   over.abort();
 }
 
-async function pause(failures: number, { clock, stopping }: PollParts): Promise<void> {
+function pauseAfter(failures: number): number {
   const ceilingMs = Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
-  await clock.after(ceilingMs * (0.5 + Math.random() / 2), stopping).catch(() => {});
+  return ceilingMs * (0.5 + Math.random() / 2);
 }

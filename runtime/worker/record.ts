@@ -16,6 +16,7 @@ import { type Failure, fail } from "../flow/fail.ts";
 import { release } from "../flow/release.ts";
 import type { Log } from "../log.ts";
 import { retryDelayMs } from "../model/retry.ts";
+import type { TaskError } from "../model/task.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import { isBusyError, isUnstorable, isValueError } from "../postgres/failure.ts";
 import { type Database, isConnectionError, isSerializationError } from "../postgres/pool.ts";
@@ -34,7 +35,15 @@ export type Recorded = "succeeded" | "failed" | "queued" | "cancelled" | "refuse
 
 export type Recorder = {
   /** Resolves when the outcome is in the database or was refused; rejects only when the process stops before. */
-  record(attempt: Attempt, outcome: WritableOutcome, definition: TaskDefinition, context: Context): Promise<Recorded>;
+  record(attempt: Attempt, outcome: WritableOutcome, definition: TaskDefinition, context: Context): Promise<Entered>;
+};
+
+export type Entered = {
+  readonly recorded: Recorded;
+  /** What was written as the cause: also that of a success whose commit failed. Null where nothing failed. */
+  readonly error: TaskError | null;
+  /** When a failed task is due again; null where it is not queued for that reason. */
+  readonly retryInMs: number | null;
 };
 
 export type WritableOutcome = Exclude<Outcome, { kind: "lost" }>;
@@ -154,23 +163,27 @@ export function createRecorder(parts: RecorderParts): Recorder {
     outcome: WritableOutcome,
     definition: TaskDefinition,
     context: Context,
-  ): Promise<Recorded> {
+  ): Promise<Entered> {
     const { id, attempt: fence } = attempt.task;
     switch (outcome.kind) {
       case "released":
-        return ended(await releases({ id, attempt: fence }));
+        return { recorded: ended(await releases({ id, attempt: fence })), error: null, retryInMs: null };
       case "cancelled":
         // The flag is in the row, and fail.sql ends such a row cancelled.
-        return ended(
-          await failures({ id, attempt: fence, error: outcome.error, retryAfterMs: null, deadLetter: false }),
-        );
+        return await recordFailure({ id, attempt: fence, error: outcome.error, retryAfterMs: null, deadLetter: false });
       case "failed":
-        return ended(await failures(failureOf(attempt, outcome)));
+        return await recordFailure(failureOf(attempt, outcome));
       case "succeeded": {
         const recorded = await recordSuccess(attempt, outcome, definition, context);
-        return typeof recorded === "string" ? recorded : record(attempt, recorded, definition, context);
+        if (typeof recorded !== "string") return record(attempt, recorded, definition, context);
+        return { recorded, error: null, retryInMs: null };
       }
     }
+  }
+
+  async function recordFailure(failure: Failure): Promise<Entered> {
+    const recorded = ended(await failures(failure));
+    return { recorded, error: failure.error, retryInMs: recorded === "queued" ? failure.retryAfterMs : null };
   }
 
   /** The outcome to record instead, where the success could not be: its commit failed, or its result cannot be stored. */

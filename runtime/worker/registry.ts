@@ -10,20 +10,29 @@ export type WorkerRow = {
   readonly slots: number;
   readonly running: number;
   readonly draining: boolean;
+  /** Of its task definition; null outside ECS. */
+  readonly revision: number | null;
 };
+
+/** Three of the usual heartbeats. */
+const ALIVE_MS = 30_000;
 
 const BEAT = loadSql(import.meta.url, "./beat.sql");
 const RETIRE = loadSql(import.meta.url, "./retire.sql");
 
-export async function beat(database: Queryable, worker: WorkerRow): Promise<void> {
-  await database.query(BEAT, [
+/** Returns the highest revision among the workers that are alive; null where none has one. */
+export async function beat(database: Queryable, worker: WorkerRow): Promise<number | null> {
+  const [row] = await database.query<{ newest: number | null }>(BEAT, [
     worker.name,
     worker.version,
     worker.queues,
     worker.slots,
     worker.running,
     worker.draining,
+    worker.revision,
+    ALIVE_MS,
   ]);
+  return row?.newest ?? null;
 }
 
 /** The worker has stopped in good order and is forgotten. */

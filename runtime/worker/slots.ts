@@ -1,4 +1,12 @@
-/** The room for running attempts in one process. A slot is taken when a message arrives and free when its outcome is recorded. */
+/**
+ * The room for running attempts in one process. A slot is taken when a message arrives and free when its outcome is recorded.
+ *
+ *   waiting ──► woken ──► took a slot
+ *                 └─ 100 ms, the slot is still free ──► the next one is woken too
+ *
+ * A freed slot wakes one, who waited longest: woken all together, the first queue's poll would win every slot of a busy
+ * worker. Who is woken may find its queue empty and take nothing for a whole long poll, so the slot is then offered on.
+ */
 
 export type Slots = {
   readonly total: number;
@@ -10,23 +18,28 @@ export type Slots = {
   release(): void;
   /** The handler in this slot was left behind: the slot is lost until `ended`. */
   leak(ended: Promise<void>): void;
-  /** Resolves when at least one slot is free, or `stopped()` says that nobody wants one any more. */
+  /** Resolves when a slot is free and it is the caller's turn, or `stopped()` says that nobody wants one any more. */
   available(stopped: () => boolean): Promise<void>;
-  /** Lets everybody who waits look again. */
+  /** Lets those go who want no slot any more. */
   wake(): void;
-  /** Resolves when every slot is free or leaked. */
-  idle(): Promise<void>;
 };
+
+type Waiter = { readonly stopped: () => boolean; readonly resolve: () => void };
+
+/** A poll that finds messages has them well within this time. */
+const OFFER_ON_MS = 100;
 
 export function createSlots(total: number): Slots {
   let taken = 0;
   let leaked = 0;
-  let waiters: (() => void)[] = [];
+  let waiters: Waiter[] = [];
+  let offering: NodeJS.Timeout | undefined;
 
-  function wake(): void {
-    const woken = waiters;
-    waiters = [];
-    for (const resolve of woken) resolve();
+  /** While a slot is free and somebody waits unwoken, the timer runs; where none is free it does nothing. */
+  function offer(): void {
+    if (taken >= total) return;
+    waiters.shift()?.resolve();
+    if (waiters.length > 0) offering = offering?.refresh() ?? setTimeout(offer, OFFER_ON_MS).unref();
   }
 
   const slots: Slots = {
@@ -44,22 +57,28 @@ export function createSlots(total: number): Slots {
     },
     release() {
       taken--;
-      wake();
+      if (waiters.length > 0) offer();
     },
     leak(ended) {
       leaked++;
-      wake();
       void ended.then(() => {
         leaked--;
         slots.release();
       });
     },
     async available(stopped) {
-      while (total - taken <= 0 && !stopped()) await new Promise<void>((resolve) => waiters.push(resolve));
+      for (let woken = false; taken >= total && !stopped(); woken = true) {
+        await new Promise<void>((resolve) => {
+          // Woken for a slot that somebody else took first: its place is still in front.
+          if (woken) waiters.unshift({ stopped, resolve });
+          else waiters.push({ stopped, resolve });
+        });
+      }
     },
-    wake,
-    async idle() {
-      while (taken > leaked) await new Promise<void>((resolve) => waiters.push(resolve));
+    wake() {
+      const all = waiters;
+      waiters = all.filter((waiter) => !waiter.stopped());
+      for (const waiter of all) if (waiter.stopped()) waiter.resolve();
     },
   };
   return slots;

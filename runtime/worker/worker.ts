@@ -5,11 +5,11 @@
  *
  * draining: no new polls; the open ones return and their messages go back; what runs has `drainWorkMs` to finish, then it is
  * aborted with reason `shutdown` and its tasks are queued again. A worker also drains by itself when half of its slots are
- * held by handlers that ignore their abort.
+ * held by handlers that ignore their abort, and when it has held up a deployment for too long.
  */
 
 import type { Clock } from "../clock.ts";
-import { chainMiddlewares, type ExecutingTask, type Middleware, type SavedResult } from "../define/middleware.ts";
+import { chainMiddlewares, type ExecutingTask, type Middleware } from "../define/middleware.ts";
 import type { Registry } from "../define/registry.ts";
 import type { TaskDefinition } from "../define/task.ts";
 import { type Attempt, startAttempt } from "../flow/attempt.ts";
@@ -25,8 +25,10 @@ import { createClaimer } from "./claimer.ts";
 import { deliver } from "./deliver.ts";
 import { watchEventLoop } from "./event-loop.ts";
 import { startHeartbeat } from "./heartbeat.ts";
+import type { WorkerObserver, WorkerState } from "./observer.ts";
 import { poll } from "./poll.ts";
-import { createRecorder } from "./record.ts";
+import type { Protection } from "./protection.ts";
+import { createRecorder, type Entered } from "./record.ts";
 import { beat, retire } from "./registry.ts";
 import { createSlots } from "./slots.ts";
 
@@ -47,6 +49,12 @@ export type WorkerParts = {
   readonly beatDatabase: Database;
   readonly log: Log;
   readonly clock: Clock;
+  /** From being scaled in while long work runs. Absent: nobody would. */
+  readonly protection?: Protection;
+  /** Of the task definition. Absent or null: outside ECS. */
+  readonly revision?: number | null;
+  /** Counts what happens here. */
+  readonly metrics?: WorkerObserver;
   readonly settings: WorkerSettings;
 };
 
@@ -77,8 +85,11 @@ export type Worker = {
   readonly running: number;
 };
 
+/** Another attempt owns the task: its row was not touched. */
+const NOTHING = { recorded: "nothing", error: null, retryInMs: null } as const;
+
 export function createWorker(parts: WorkerParts): Worker {
-  const { log, clock, settings, registry } = parts;
+  const { log, clock, settings, registry, metrics, protection } = parts;
   const attempts = new Map<string, Attempt>();
   const slots = createSlots(settings.slots);
   const middlewares = chainMiddlewares(parts.middlewares, log);
@@ -87,6 +98,9 @@ export function createWorker(parts: WorkerParts): Worker {
   const settling = new Set<Promise<void>>();
   const knownTasks = [...registry.keys()];
   const polling = followProgress(clock);
+  /** Zero outside ECS, where no revision is newer than another. */
+  const revision = parts.revision ?? 0;
+  let newest = revision;
   let gaveUp = false;
   let aborting = false;
   let retired = false;
@@ -127,19 +141,29 @@ export function createWorker(parts: WorkerParts): Worker {
   function start(): void {
     log.info("worker.started", { queues: parts.queueNames, slots: settings.slots, tasks: knownTasks });
     void sayAlive().catch((error) => breaker.trip(error));
+    metrics?.started(look);
+    protection?.start({ attempts, isOutdated: () => newest > revision, giveUp: () => void drain() });
     polls = parts.queueNames.map(pollQueue);
+  }
+
+  function look(): WorkerState {
+    const draining = stopping.signal.aborted;
+    return { running: attempts.size, slots: slots.total, leakedSlots: slots.leaked, draining };
   }
 
   async function sayAlive(): Promise<void> {
     if (retired) return;
-    await beat(parts.beatDatabase, {
+    const alive = await beat(parts.beatDatabase, {
       name: parts.name,
       version: parts.version,
       queues: parts.queueNames,
       slots: settings.slots,
       running: attempts.size,
       draining: stopping.signal.aborted,
+      revision: parts.revision ?? null,
     });
+    // Not the highest ever seen: a revision that was rolled back is no successor.
+    newest = alive ?? revision;
   }
 
   function pollQueue(name: string): Promise<void> {
@@ -191,6 +215,7 @@ export function createWorker(parts: WorkerParts): Worker {
     attempts.set(task.id, attempt);
     // Its claim was on its way when the others were aborted.
     if (aborting) attempt.abort("shutdown", settings.graceMs);
+    metrics?.attemptStarted();
     let leaked = false;
     try {
       // The claim only takes tasks that this worker knows.
@@ -208,8 +233,10 @@ export function createWorker(parts: WorkerParts): Worker {
         durationMs: clock.nowMs() - attempt.startedMs,
       };
       await middlewares.call("postExecute", executing, result);
-      const recorded = await record(attempt, definition, { ...execution, outcome });
-      await middlewares.call("postSave", executing, { ...result, recorded });
+      const entered = await record(attempt, definition, { ...execution, outcome });
+      const { recorded } = entered;
+      metrics?.attemptEnded(result.kind, recorded);
+      await middlewares.call("postSave", executing, { ...result, ...entered });
       if (recorded === "queued" && outcome.kind === "released") requeued++;
       else finished++;
     } catch (error) {
@@ -227,8 +254,8 @@ export function createWorker(parts: WorkerParts): Worker {
     attempt: Attempt,
     definition: TaskDefinition,
     { outcome, context }: Execution,
-  ): Promise<SavedResult["recorded"]> {
-    if (outcome.kind === "lost") return "nothing";
+  ): Promise<Entered | typeof NOTHING> {
+    if (outcome.kind === "lost") return NOTHING;
     return await recorder.record(attempt, outcome, definition, context);
   }
 
@@ -271,8 +298,11 @@ export function createWorker(parts: WorkerParts): Worker {
     eventLoop.stop();
     heartbeat.stop();
     retired = true;
+    const unprotected = protection?.stop();
     await saying;
     if (!away) await retire(parts.beatDatabase, parts.name).catch(() => {});
+    await unprotected;
+    metrics?.stopped();
     // Neither recorded nor given back, because the database is away: their leases run out, and each costs its task a loss.
     const unrecorded = attempts.size;
     const counts = { finished, requeued, unrecorded, elapsedMs: Math.round(clock.nowMs() - startedMs) };
@@ -314,6 +344,8 @@ function executingOf(task: ClaimedTask): ExecutingTask {
     labels: task.labels,
     traceContext: task.traceContext,
     waitMs: task.waitMs,
+    failures: task.failures,
+    timeoutMs: task.policy.timeoutMs,
   };
 }
 

@@ -45,6 +45,17 @@ describe.each([
   });
 });
 
+test("a service that waits for its database ends on SIGTERM, also where nothing ends by default", async () => {
+  const service = startProcess({
+    entry: entry("main.ts"),
+    env: { ...aws.env, DATABASE_URL: "postgres://nobody@127.0.0.1:1/none", SERVICE_ROLE: "worker" },
+  });
+  await service.waitForLine(/"event":"database\.away"/);
+  service.signal("SIGTERM");
+  // By its own handler: the first process of a container has no other.
+  expect(await service.exited).toEqual({ code: 0, signal: null });
+});
+
 test.each(["cli.ts", "demo-api.ts", "demo-worker.ts"])("%s can be executed as it is", (name) => {
   accessSync(entry(name), constants.X_OK);
   expect(readFileSync(entry(name), "utf8")).toMatch(/^#!\/usr\/bin\/env node\n/);

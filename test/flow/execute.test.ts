@@ -81,8 +81,8 @@ function start(setup: Setup): { attempt: Attempt; execution: Promise<Execution> 
     ...setup.task,
   };
   const attempt = startAttempt(task, 0);
-  const { id, name, queue, tenant, labels, traceContext, waitMs } = task;
-  const executing: ExecutingTask = { id, name, queue, tenant, attempt: task.attempt, labels, traceContext, waitMs };
+  const { timeoutMs } = task.policy;
+  const executing: ExecutingTask = { ...task, timeoutMs };
   const middlewares = chainMiddlewares(setup.middlewares ?? [], log);
   const maxPayloadBytes = setup.maxPayloadBytes ?? MAX_PAYLOAD_BYTES;
   return {
@@ -508,9 +508,26 @@ describe("the context", () => {
     expect(context.signal.aborted).toBe(false);
   });
 
-  test("its log carries the task", async () => {
-    await outcomeOf({ run: (_input, ctx) => ctx.log.info("task.log", { message: "hello" }), task: { attempt: 2 } });
-    expect(lines).toMatchObject([{ event: "task.log", task: "demo", attempt: 2, message: "hello" }]);
+  test("its log writes lines of the one event task.log, which carry the task", async () => {
+    await outcomeOf({
+      run(_input, { log }) {
+        for (const level of ["debug", "info", "warn", "error"] as const) log[level]("worker.started", { bytes: 7 });
+      },
+      task: { attempt: 2 },
+    });
+    const line = { event: "task.log", task: "demo", attempt: 2, message: "worker.started", bytes: 7 };
+    expect(lines).toMatchObject(["debug", "info", "warn", "error"].map((level) => ({ ...line, level })));
+  });
+
+  test("its log never fails it", async () => {
+    const broken = {
+      get bytes(): never {
+        throw new Error("no");
+      },
+    };
+    const outcome = await outcomeOf({ run: (_input, ctx) => ctx.log.info("hello", broken) });
+    expect(outcome.kind).toBe("succeeded");
+    expect(lines).toMatchObject([{ event: "task.log", message: "hello" }]);
   });
 
   test.each([

@@ -192,7 +192,7 @@ describe("a message that did not win is deleted, and nothing is started:", () =>
     expect(row.state).toBe("failed");
     expect(JSON.parse(row.error ?? "")).toMatchObject({ code: "unknown_task" });
     expect((await readOutbox(rig.database, id)).map((one) => one.kind)).toEqual(["dead_letter"]);
-    expect(rig.events("task.failed")).toMatchObject([{ level: "error", taskId: id, reason: "unknown_task" }]);
+    expect(rig.events("task.failed")).toMatchObject([{ level: "error", taskId: id, code: "unknown_task" }]);
   });
 });
 
@@ -343,6 +343,15 @@ describe("when the dead-letter queue takes", () => {
     });
     expect(queue.removed).toEqual([doorbell(id)]);
     expect(left()).toEqual({ ready: 0, hidden: 1, dead: 0, free: 9 });
+    expect(rig.events("queue.send_failed")).toMatchObject([
+      {
+        level: "warn",
+        queue: rig.queues.deadLetter("default").name,
+        count: 1,
+        code: "Throttled",
+        message: "slow down",
+      },
+    ]);
   });
 
   test("one message only, the other stays", async () => {

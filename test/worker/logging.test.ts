@@ -19,6 +19,8 @@ const TASK: ExecutingTask = {
   labels: {},
   traceContext: null,
   waitMs: 12,
+  failures: 1,
+  timeoutMs: 5_000,
 };
 const ID = { taskId: TASK.id, task: "demo", queue: "default", attempt: 2 };
 const ERROR = { code: "handler_error", type: "RangeError", message: "no route" };
@@ -32,37 +34,45 @@ describe("by default there is one line for what went wrong:", () => {
   test.each<[string, SavedResult, object]>([
     [
       "a retry",
-      { kind: "failed", recorded: "queued", error: ERROR, durationMs: 7.6 },
-      { level: "warn", event: "task.retried", code: "handler_error", error: "RangeError: no route", runMs: 8 },
+      { kind: "failed", recorded: "queued", error: ERROR, retryInMs: 1_999.6, durationMs: 7.6 },
+      {
+        level: "warn",
+        event: "task.retried",
+        failures: 2,
+        retryInMs: 2_000,
+        code: "handler_error",
+        error: "RangeError: no route",
+        runMs: 8,
+      },
     ],
     [
       "a timeout",
-      { kind: "failed", recorded: "queued", error: { ...ERROR, code: "timeout" }, durationMs: 1 },
-      { level: "warn", event: "task.timeout", code: "timeout" },
+      { kind: "failed", recorded: "queued", error: { ...ERROR, code: "timeout" }, retryInMs: 0, durationMs: 1 },
+      { level: "warn", event: "task.timeout", timeoutMs: 5_000, failures: 2, retryInMs: 0, code: "timeout" },
     ],
     [
       "a failure for good",
-      { kind: "failed", recorded: "failed", error: ERROR, durationMs: 1 },
+      { kind: "failed", recorded: "failed", error: ERROR, retryInMs: null, durationMs: 1 },
       { level: "error", event: "task.failed", code: "handler_error" },
     ],
     [
       "a cancel",
-      { kind: "cancelled", recorded: "cancelled", error: ERROR, durationMs: 1 },
+      { kind: "cancelled", recorded: "cancelled", error: ERROR, retryInMs: null, durationMs: 1 },
       { level: "info", event: "task.cancelled" },
     ],
     [
       "a task given back",
-      { kind: "released", recorded: "queued", error: null, durationMs: 1 },
+      { kind: "released", recorded: "queued", error: null, retryInMs: null, durationMs: 1 },
       { level: "info", event: "task.shutdown" },
     ],
     [
       "a lost attempt",
-      { kind: "lost", recorded: "nothing", error: null, durationMs: 1 },
+      { kind: "lost", recorded: "nothing", error: null, retryInMs: null, durationMs: 1 },
       { level: "warn", event: "task.lost" },
     ],
     [
       "an outcome that came too late",
-      { kind: "succeeded", recorded: "refused", error: null, durationMs: 1 },
+      { kind: "succeeded", recorded: "refused", error: null, retryInMs: null, durationMs: 1 },
       { level: "warn", event: "task.refused", outcome: "succeeded" },
     ],
   ])("%s", async (_what, result, line) => {
@@ -70,7 +80,9 @@ describe("by default there is one line for what went wrong:", () => {
   });
 
   test("and none for a success", async () => {
-    expect(await saved({ kind: "succeeded", recorded: "succeeded", error: null, durationMs: 1 })).toEqual([]);
+    expect(
+      await saved({ kind: "succeeded", recorded: "succeeded", error: null, retryInMs: null, durationMs: 1 }),
+    ).toEqual([]);
   });
 });
 

@@ -320,8 +320,10 @@ describe("a poll that fails", () => {
       expect(pauses[nth]).toBeLessThanOrEqual(ceiling);
     }
     expect(queue.mostOpen).toBe(1);
-    const line = rig.events("queue.receive_failed")[0];
+    const [line] = rig.events("queue.receive_failed");
     expect(line).toMatchObject({ level: "warn", queue: "default", error: { message: "no route" } });
+    const said = rig.events("queue.receive_failed").map((one) => one.retryInMs);
+    expect(said.slice(0, 9)).toEqual(pauses.slice(0, 9).map(Math.round));
   });
 
   test("is forgotten once one has succeeded", async () => {

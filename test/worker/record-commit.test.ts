@@ -96,6 +96,16 @@ describe("commit(tx)", () => {
     expect((await readTask(rig.database, idOf(busy))).due_in_ms).toBeGreaterThan(35_000);
   });
 
+  test("is the cause that is answered, though the handler succeeded", async () => {
+    const attempt = await claimOne();
+    const definition = definitionWith(() => Promise.reject(new RetryableError("busy", { retryAfterMs: 40_000 })));
+    expect(await recorderWith().enter(attempt, succeeded(), definition, CONTEXT)).toMatchObject({
+      recorded: "queued",
+      error: { code: "handler_error", message: "busy" },
+      retryInMs: 40_000,
+    });
+  });
+
   test("whose statement fails, and who ignores that, records nothing and fails by the policy", async () => {
     const attempt = await claimOne();
     const recorded = record(attempt, async (tx) => {

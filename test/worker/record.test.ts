@@ -114,6 +114,18 @@ describe("a failure", () => {
     expect((await readOutbox(rig.database)).map((one) => one.kind)).toEqual(["doorbell"]);
   });
 
+  test("is answered with its cause and the wait that was written", async () => {
+    const [again, last] = await claimed([{ backoffMs: 40_000 }, { maxAttempts: 1 }]);
+    const recorder = recorderWith();
+    const enter = (attempt: Attempt | undefined) =>
+      recorder.enter(attempt as Attempt, failedBy(new Error("no route")), PLAIN, CONTEXT);
+    const { retryInMs, ...entered } = await enter(again);
+    expect(entered).toMatchObject({ recorded: "queued", error: { code: "handler_error", message: "no route" } });
+    const { due_in_ms } = await readTask(rig.database, idOf(again as Attempt));
+    expect(Math.abs((retryInMs ?? 0) - (due_in_ms ?? 0))).toBeLessThan(5_000);
+    expect(await enter(last)).toMatchObject({ recorded: "failed", error: { message: "no route" }, retryInMs: null });
+  });
+
   test("that spends the budget ends the task, with a copy for the dead-letter queue", async () => {
     const attempt = await claimOne({ failures: 2, maxAttempts: 3 });
     expect(await recorderWith().record(attempt, failedBy(new Error("no route")), PLAIN, CONTEXT)).toBe("failed");

@@ -10,6 +10,7 @@ import { failed } from "../../runtime/flow/execute.ts";
 import { type Breaker, createBreaker } from "../../runtime/worker/breaker.ts";
 import {
   createRecorder,
+  type Recorded,
   type Recorder,
   type RecorderParts,
   type WritableOutcome,
@@ -17,9 +18,16 @@ import {
 import { ask, createTasks, readTask, type TaskColumns } from "../support/tasks.ts";
 import type { Rig } from "./rig.ts";
 
+export type TestRecorder = {
+  readonly breaker: Breaker;
+  record(...args: Parameters<Recorder["record"]>): Promise<Recorded>;
+  /** With the cause and the time of the retry. */
+  enter: Recorder["record"];
+};
+
 export type Recording = {
   /** A recorder that keeps 1,000 bytes of a result in the row. */
-  recorderWith(setup?: Partial<RecorderParts>): Recorder & { readonly breaker: Breaker };
+  recorderWith(setup?: Partial<RecorderParts>): TestRecorder;
   claimed(rows: readonly TaskColumns[]): Promise<Attempt[]>;
   claimOne(columns?: TaskColumns): Promise<Attempt>;
   /** Another worker owns the task from now on. */
@@ -80,12 +88,18 @@ export function useRecording(rig: Rig): Recording {
         gaveUp: () => gaveUp,
         ...setup,
       });
+      const enter: Recorder["record"] = (...args) => {
+        const entered = recorder.record(...args);
+        entered.catch(() => {});
+        pending.push(entered);
+        return entered;
+      };
       return {
         breaker,
+        enter,
         record(...args) {
-          const recorded = recorder.record(...args);
+          const recorded = enter(...args).then((entered) => entered.recorded);
           recorded.catch(() => {});
-          pending.push(recorded);
           return recorded;
         },
       };

@@ -12,12 +12,13 @@ const WORKER: WorkerRow = {
   slots: 10,
   running: 0,
   draining: false,
+  revision: null,
 };
 
 const rows = () =>
   ask(
     rig.database,
-    `select name, version, queues, slots, running, draining, extract(epoch from now() - started_at) > 30 as old,
+    `select name, version, queues, slots, running, draining, revision, extract(epoch from now() - started_at) > 30 as old,
             extract(epoch from now() - beat_at) < 30 as alive
        from taskiq.worker order by name`,
   );
@@ -31,6 +32,15 @@ test("a first beat makes the worker's row, a further one brings it up to date an
   );
   await beat(rig.database, { ...WORKER, running: 7, draining: true });
   expect(await rows()).toEqual([{ ...WORKER, running: 7, draining: true, old: true, alive: true }]);
+});
+
+test("a beat says how new the newest worker is that is alive, and a silent or stopped one does not count", async () => {
+  expect(await beat(rig.database, WORKER)).toBeNull();
+  expect(await beat(rig.database, { ...WORKER, name: "old", revision: 7 })).toBe(7);
+  expect(await beat(rig.database, { ...WORKER, name: "new", revision: 9 })).toBe(9);
+  expect(await beat(rig.database, { ...WORKER, name: "old", revision: 7 })).toBe(9);
+  await ask(rig.database, "update taskiq.worker set beat_at = now() - interval '1 min' where name = 'new'");
+  expect(await beat(rig.database, { ...WORKER, name: "old", revision: 7 })).toBe(7);
 });
 
 test("a worker that retires is forgotten, and no other", async () => {

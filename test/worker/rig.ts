@@ -18,6 +18,8 @@ import type { Delivery, Outgoing, Queue } from "../../runtime/queue/queue.ts";
 import { createQueueSet } from "../../runtime/queue/queue-set.ts";
 import { openQueues, type SqsQueues } from "../../runtime/queue/sqs.ts";
 import { encodeDoorbell } from "../../runtime/wire/message.ts";
+import type { WorkerObserver } from "../../runtime/worker/observer.ts";
+import type { Protection } from "../../runtime/worker/protection.ts";
 import { createWorker, type Worker, type WorkerSettings } from "../../runtime/worker/worker.ts";
 import { startTestAws, type TestAws } from "../support/aws.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
@@ -39,6 +41,8 @@ export type WorkerOptions = {
   readonly middlewares?: readonly Middleware[];
   readonly name?: string;
   readonly clock?: Clock;
+  readonly protection?: Protection;
+  readonly metrics?: WorkerObserver;
 };
 
 export type Rig = {
@@ -195,6 +199,8 @@ export async function openRig({ queues: names = ["default"] }: { queues?: readon
         beatDatabase: options.beatDatabase ?? beatDatabase,
         log,
         clock: options.clock ?? systemClock,
+        ...(options.protection && { protection: options.protection }),
+        ...(options.metrics && { metrics: options.metrics }),
         settings: { ...SETTINGS, ...options.settings },
       });
       workers.push(worker);

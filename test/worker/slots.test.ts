@@ -15,6 +15,21 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 
 const never = () => false;
 
+/** Slots, all taken, and who waits for one in this order. */
+function waitingFor(names: readonly string[], total = 1) {
+  const slots = createSlots(total);
+  slots.take(total);
+  const order: string[] = [];
+  const wait = (name: string) => void slots.available(never).then(() => order.push(name));
+  for (const name of names) wait(name);
+  return { slots, order, wait };
+}
+
+/** Everybody who was woken has said so. */
+async function untilTold(): Promise<void> {
+  await isSettled(new Promise(() => {}));
+}
+
 test("gives out as many slots as are free, and none twice", () => {
   const slots = createSlots(3);
   expect([slots.take(2), slots.free]).toEqual([2, 1]);
@@ -61,14 +76,77 @@ describe("available", () => {
     expect(slots.free).toBe(0);
   });
 
-  test("lets everybody who waits have a look when a slot is released, the one who waited longest first", async () => {
-    const slots = createSlots(2);
-    slots.take(2);
-    const order: string[] = [];
-    for (const name of ["first", "second", "third"]) void slots.available(never).then(() => order.push(name));
+  test("is given to one at a time, the one who waited longest first", async () => {
+    const { slots, order } = waitingFor(["first", "second", "third"]);
     slots.release();
-    await until(() => order.length === 3);
+    await untilTold();
+    expect(order).toEqual(["first"]);
+    expect(slots.take(1)).toBe(1);
+    slots.release();
+    await untilTold();
+    expect(order).toEqual(["first", "second"]);
+  });
+
+  test("goes round: who took a slot and waits again is behind everybody else", async () => {
+    const { slots, order, wait } = waitingFor(["a", "b"]);
+    for (let nth = 0; nth < 5; nth++) {
+      slots.release();
+      await untilTold();
+      expect([order.length, slots.take(1)]).toEqual([nth + 1, 1]);
+      wait(order.at(-1) ?? "");
+    }
+    expect(order).toEqual(["a", "b", "a", "b", "a"]);
+  });
+
+  test("is for as many as slots are released", async () => {
+    const { slots, order } = waitingFor(["first", "second", "third"], 3);
+    slots.release();
+    slots.release();
+    await untilTold();
+    expect(order).toEqual(["first", "second"]);
+  });
+
+  test("is passed on while whoever was woken takes nothing", async () => {
+    const { slots, order } = waitingFor(["first", "second", "third"]);
+    slots.release();
+    await until(() => order.length === 3, { deadlineMs: 2_000 });
     expect(order).toEqual(["first", "second", "third"]);
+  });
+
+  test("is not passed on once the slot is taken", async () => {
+    const { slots, order } = waitingFor(["first", "second"]);
+    slots.release();
+    await untilTold();
+    slots.take(1);
+    // One that was offered on later than this one would have been.
+    const other = waitingFor(["first", "second"]);
+    other.slots.release();
+    await until(() => other.order.length === 2);
+    expect(order).toEqual(["first"]);
+  });
+
+  test("keeps its place for somebody who was woken too late", async () => {
+    const { slots, order } = waitingFor(["first", "second"]);
+    slots.release();
+    slots.take(1);
+    await untilTold();
+    expect(order).toEqual([]);
+    slots.release();
+    await untilTold();
+    expect(order).toEqual(["first"]);
+  });
+
+  test("is not lost with somebody who wants none any more", async () => {
+    const slots = createSlots(1);
+    slots.take(1);
+    let stopped = false;
+    const gone = slots.available(() => stopped);
+    const next = slots.available(never);
+    stopped = true;
+    slots.wake();
+    expect([await isSettled(gone), await isSettled(next)]).toEqual([true, false]);
+    slots.release();
+    expect(await isSettled(next)).toBe(true);
   });
 });
 

@@ -9,7 +9,33 @@ import { demo, stateOf, untilAll } from "./tasks-of-worker.ts";
 const rig = useRig({ queues: ["default", "other"] });
 const gate = useGates();
 
+/** A second of the worker lasts 20 ms; its loops take the time they take. */
+const fast: Clock = {
+  ...systemClock,
+  after: (ms, signal) => systemClock.after(ms / 50, signal),
+  nowMs: () => systemClock.nowMs() * 50,
+};
+
 describe("two queues and one slot", () => {
+  test("serve both by turns while both have messages, also when a message waits for its turn longer than it may", async () => {
+    const started: string[] = [];
+    const tasks = [
+      demo(async (_input, ctx) => {
+        started.push(ctx.queue);
+        await fast.after(3_000);
+      }),
+    ];
+    const rows = (queue: string) => Array.from({ length: 10 }, () => ({ queue }));
+    const ids = await createTasks(rig.database, [...rows("default"), ...rows("other")]);
+    await rig.ring(ids.slice(0, 10), "default");
+    await rig.ring(ids.slice(10), "other");
+    rig.start({ clock: fast, settings: { slots: 1, leaseMs: 1_000_000_000 }, tasks });
+    await untilAll(rig, "succeeded");
+    // At the start both polls are open already; from then on it is one after the other.
+    const repeats = started.slice(3, 17).filter((queue, nth, all) => nth > 0 && queue === all[nth - 1]);
+    expect(repeats, started.join(" ")).toEqual([]);
+  });
+
   test("a message that finds no slot goes back within about a second, unclaimed", async () => {
     const release = gate();
     const other = tapQueue(rig.queue("other"));
@@ -31,16 +57,10 @@ describe("two queues and one slot", () => {
   });
 
   test("a message that finds none again and again is neither dead-lettered nor left out", async () => {
-    // A second of the worker lasts 20 ms here; its loops take the time they take.
-    const clock: Clock = {
-      ...systemClock,
-      after: (ms, signal) => systemClock.after(ms / 50, signal),
-      nowMs: () => systemClock.nowMs() * 50,
-    };
     const returned = tapQueue(rig.queue("other"));
     const seen = () => returned.hidden.filter((one) => one.visibilityMs === 0).length;
     rig.start({
-      clock,
+      clock: fast,
       settings: { slots: 1, leaseMs: 1_000_000_000 },
       queues: [returned],
       tasks: [

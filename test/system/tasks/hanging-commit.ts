@@ -22,14 +22,14 @@ export const hangingCommit = defineTask({
   async commit(tx, { freeze, hangMs }, ctx) {
     await writeEffect(tx, ctx);
     if (ctx.attempt > 1) return;
-    ctx.log.info("task.log", { message: INSIDE });
+    ctx.log.info(INSIDE);
     if (freeze) process.kill(process.pid, "SIGSTOP");
     if (hangMs > 0) await delay(hangMs);
     try {
       await writeEffect(tx, ctx);
-      ctx.log.info("task.log", { message: LATE_WRITE, refused: false });
+      ctx.log.info(LATE_WRITE, { refused: false });
     } catch (error) {
-      ctx.log.info("task.log", { message: LATE_WRITE, refused: true, error });
+      ctx.log.info(LATE_WRITE, { refused: true, error });
       throw error;
     }
   },
