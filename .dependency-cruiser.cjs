@@ -1,6 +1,6 @@
 /** The arrows of the design: model ← wire/flow ← api | executor | worker; adapters are handed in by main. */
 const runs = "^runtime/(api|executor|worker|client|local)/";
-const adapters = "^runtime/(queue/sqs|payload/s3)";
+const adapters = "^runtime/(queue/sqs|payload/s3|ecs/ecs|secrets/secrets-manager)";
 
 module.exports = {
   forbidden: [
@@ -41,14 +41,40 @@ module.exports = {
       name: "sdk-stays-in-adapters",
       severity: "error",
       // The doctor asks for attributes that nothing else needs to know.
-      from: { path: "^runtime/", pathNot: "^runtime/(queue|payload|local|cli/doctor)/" },
+      from: { path: "^runtime/", pathNot: "^runtime/(queue|payload|secrets|ecs|local|cli/doctor)/" },
       to: { path: "@aws-sdk/" },
     },
     {
       name: "runtime-needs-no-test-code",
       severity: "error",
       from: { path: "^runtime/" },
-      to: { path: "^(test|bench)/" },
+      to: { path: "^(test|bench|infra|deploy)/" },
+    },
+    {
+      name: "infra-knows-the-policy-and-the-variables",
+      comment: "of the runtime, infra takes the pure scaling policy and, as a type, the table of environment variables",
+      severity: "error",
+      from: { path: "^infra/" },
+      to: { path: "^runtime/", pathNot: "^runtime/(model/scaling|config-table)\\.ts$" },
+    },
+    {
+      name: "infra-takes-the-variables-as-a-type",
+      severity: "error",
+      from: { path: "^infra/" },
+      to: { path: "^runtime/config-table\\.ts$", dependencyTypesNot: ["type-only"] },
+    },
+    {
+      name: "configuration-is-read-in-one-place",
+      comment: "components are given their values",
+      severity: "error",
+      from: { path: "^infra/", pathNot: "^infra/(index|queues|database-choice|watching)\\.ts$" },
+      to: { path: "^infra/config\\.ts$" },
+    },
+    {
+      name: "infra-needs-no-test-code",
+      severity: "error",
+      from: { path: "^infra/", pathNot: "^infra/readme\\.ts$" },
+      to: { path: "^(test|bench|deploy)/" },
     },
     {
       name: "no-unresolvable",

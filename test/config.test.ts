@@ -246,7 +246,11 @@ describe("TASKIQ_QUEUES", () => {
       "[0].deadLetterUrl: expected the URL of the dead-letter queue, got nothing.",
     ],
     ["an ftp URL", [{ ...QUEUE, url: "ftp://h/q" }], "[0].url: expected the URL of the queue"],
-    ["a type that does not exist", [{ ...QUEUE, type: "lifo" }], '[0].type: expected one of standard, fifo, cancel, got "lifo".'],
+    [
+      "a type that does not exist",
+      [{ ...QUEUE, type: "lifo" }],
+      '[0].type: expected one of standard, fifo, cancel, got "lifo".',
+    ],
     ["a default queue that is FIFO", [{ ...QUEUE, type: "fifo" }], ': expected a queue named "default"'],
     [
       "a cancel queue with dead letters",

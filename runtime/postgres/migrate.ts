@@ -9,8 +9,8 @@ import { TaskiqError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { isConnectionError } from "./failure.ts";
 import { MIGRATIONS_FOLDER, type Migration, readMigrations, schemaVersion } from "./migrations.ts";
-import { openDatabase, type Queryable, type Transaction } from "./pool.ts";
 import type { Password } from "./password.ts";
+import { openDatabase, type Queryable, type Transaction } from "./pool.ts";
 import { loadSql } from "./sql.ts";
 
 export { schemaVersion } from "./migrations.ts";

@@ -76,11 +76,7 @@ export type DatabaseOptions = {
 /** Opens a pool. Nothing is connected before the first statement. Throws `config_invalid` for TLS settings it does not take. */
 export function openDatabase(options: DatabaseOptions): Database {
   const { closeTimeoutMs = 5_000, clock = systemClock } = options;
-  const connections = openConnections(
-    poolConfig(options),
-    (error) => options.onError?.(error),
-    options.password,
-  );
+  const connections = openConnections(poolConfig(options), (error) => options.onError?.(error), options.password);
   let closing: Promise<void> | undefined;
 
   async function queryOnce<Row>(query: pg.QueryConfig): Promise<Row[]> {

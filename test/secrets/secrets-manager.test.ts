@@ -53,7 +53,10 @@ test.each([
 ] as const)("a secret that %s is told apart, and not shown", async (_name, given) => {
   answer = given;
   const error = await read().catch((reason: unknown) => reason);
-  expect(error).toMatchObject({ code: "database_unavailable", message: expect.stringContaining("to be a JSON object") });
+  expect(error).toMatchObject({
+    code: "database_unavailable",
+    message: expect.stringContaining("to be a JSON object"),
+  });
   expect(String(error)).not.toContain("p@ss");
 });
 

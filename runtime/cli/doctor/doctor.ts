@@ -1,7 +1,8 @@
 /** What is reachable, what is wrong and what to do: every part is looked at, at once, whatever is wrong with the others. */
+
+import { databasePassword } from "../../secrets/database-password.ts";
 import { type ApiAddress, checkApi } from "./api.ts";
 import { checkBucket } from "./bucket.ts";
-import { databasePassword } from "../../secrets/database-password.ts";
 import { checkDatabase } from "./database.ts";
 import { type Finding, fail, warn } from "./finding.ts";
 import { checkNode } from "./node.ts";
@@ -24,7 +25,9 @@ export type Diagnosis = {
 export async function diagnose({ api, readConfig, nodeVersion }: DoctorOptions): Promise<Diagnosis> {
   const { findings, isEmpty, database, queues, bucket } = readSettings(readConfig);
   const [databaseFindings, queueFindings, bucketFindings, apiFindings] = await Promise.all([
-    database === null ? [] : guard("database", checkDatabase(database.config, databasePassword(database.config, database.aws))),
+    database === null
+      ? []
+      : guard("database", checkDatabase(database.config, databasePassword(database.config, database.aws))),
     queues === null ? [] : guard("queues", checkQueues(queues.aws, queues.queues)),
     bucket === null ? [] : guard("bucket", checkBucket(bucket.aws, bucket.name)),
     guard("API", checkApi(api)),

@@ -1,0 +1,52 @@
+/** Who may do what: each role's statements, said by the resources themselves. */
+import type { Cluster } from "./cluster.ts";
+import type { DatabaseLike } from "./existing-database.ts";
+import type { ImageLike } from "./image.ts";
+import type { PayloadBucket } from "./payload-bucket.ts";
+import type { Queues } from "./queues.ts";
+import type { ServiceLog } from "./service-log.ts";
+import type { Statement } from "./statement.ts";
+
+type Parts = {
+  readonly queues: Queues;
+  readonly payloads: PayloadBucket;
+  readonly database: DatabaseLike;
+  readonly cluster: Cluster;
+};
+
+/** The API and the executor loops: announce, tell depths, keep and delete payloads, and scale where that is theirs. */
+export function apiStatements(
+  { queues, payloads, database, cluster }: Parts,
+  scaledService: string | null,
+): Statement[] {
+  const taskQueues = queues.members.map(({ queue }) => queue);
+  return [
+    ...[...taskQueues, ...queues.deadLetters].flatMap((queue) => [queue.sendStatement(), queue.depthStatement()]),
+    payloads.readStatement(),
+    payloads.writeStatement(),
+    payloads.writeResultsStatement(),
+    payloads.deleteStatement(),
+    payloads.listStatement(),
+    database.connectStatement(),
+    ...(scaledService === null ? [] : [cluster.scaleStatement(scaledService)]),
+  ];
+}
+
+/** Workers: take messages, send them again or to the dead letters, read and write payloads, ask for protection. */
+export function workerStatements({ queues, payloads, database, cluster }: Parts): Statement[] {
+  const taskQueues = queues.members.map(({ queue }) => queue);
+  return [
+    ...taskQueues.flatMap((queue) => [queue.consumeStatement(), queue.sendStatement()]),
+    ...queues.deadLetters.map((queue) => queue.sendStatement()),
+    payloads.readStatement(),
+    payloads.writeStatement(),
+    payloads.listStatement(),
+    database.connectStatement(),
+    cluster.protectStatement(),
+  ];
+}
+
+/** What starts containers: pull the image, write their lines. It hands no secret over: they read theirs themselves. */
+export function executionStatements(image: ImageLike, logs: readonly ServiceLog[]): Statement[] {
+  return [...image.pullStatements(), ...logs.map((log) => log.writeStatement())];
+}
