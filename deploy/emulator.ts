@@ -38,6 +38,8 @@ export type StartOptions = {
   readonly stateDir: string;
   /** Whether it checks signatures and policies; a command gets AUTH=true. Default false. */
   readonly enforceIam?: boolean;
+  /** Whether it has to run the containers of tasks and databases. Default false. */
+  readonly runsContainers?: boolean;
   readonly env?: Environment;
 };
 
@@ -46,7 +48,8 @@ export type StartOptions = {
  * return once the emulator runs. Resolves when it answers.
  * Throws Problem when the port is taken, the emulator is not known or cannot do what is asked, or what it needs is missing.
  */
-export async function startEmulator({ stateDir, enforceIam = false, env = process.env }: StartOptions): Promise<void> {
+export async function startEmulator(options: StartOptions): Promise<void> {
+  const { stateDir, enforceIam = false, runsContainers = false, env = process.env } = options;
   const found = await findEmulator();
   if (found !== null)
     throw new Problem(`Port ${EMULATOR_PORT} is taken already, by ${found}. Use it, or stop it first.`);
@@ -56,6 +59,11 @@ export async function startEmulator({ stateDir, enforceIam = false, env = proces
     await run("sh", ["-c", command], enforceIam ? { env: { AUTH: "true" } } : {});
   } else {
     const emulator = chosen(env);
+    if (runsContainers && !emulator.runsContainers) {
+      throw new Problem(
+        `${emulator.title} runs no containers, so nothing would answer. Choose another TASKIQ_EMULATOR.`,
+      );
+    }
     if (enforceIam && emulator.enforceIam === undefined) throw new Problem(`${emulator.title} does not enforce IAM.`);
     const auth = enforceIam ? (emulator.enforceIam ?? {}) : {};
     console.log(`Starting ${emulator.title}. It lacks:`);
@@ -151,6 +159,8 @@ async function startProcess(pip: NonNullable<Emulator["pip"]>, stateDir: string,
       GATEWAY_PORT: String(EMULATOR_PORT),
       // It would listen on a second port of every address.
       IOT_MTLS_ENABLED: "0",
+      // Containers that it started could not reach it on this machine's own address.
+      DOCKER_HOST: "unix:///nonexistent",
       ...auth,
     },
   });

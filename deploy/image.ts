@@ -36,6 +36,19 @@ export async function tagByContent({ program }: ContainerEngine, image: string):
   return tag;
 }
 
+/** Removes the tags that `tagByContent` gave. */
+export async function removeContentTags({ program }: ContainerEngine): Promise<void> {
+  const listed = await read(program, [
+    "images",
+    "--format",
+    "{{.Repository}}:{{.Tag}}",
+    "--filter",
+    "reference=taskiq-aws",
+  ]);
+  const tags = listed.split("\n").filter((tag) => /(^|\/)taskiq-aws:[0-9a-f]{12}$/.test(tag));
+  if (tags.length > 0) await read(program, ["rmi", ...tags]);
+}
+
 /** Bytes of the image and of the base it was built on. */
 export async function imageSizes(
   { program }: ContainerEngine,

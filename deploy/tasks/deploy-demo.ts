@@ -24,7 +24,7 @@ await runTask(async () => {
 
   const found = await findEmulator();
   if (found === null) {
-    await startEmulator({ stateDir: join(STATE_FOLDER, "emulator") });
+    await startEmulator({ stateDir: join(STATE_FOLDER, "emulator"), runsContainers: true });
     await forgetDemoStack();
   } else console.log(`Port 4566: ${found} listens, and is used.`);
 

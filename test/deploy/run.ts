@@ -61,7 +61,7 @@ async function testAll(): Promise<void> {
     engine = await findContainerEngine();
     if ((await findEmulator()) === null) {
       startedEmulator = true;
-      await startEmulator({ stateDir: emulatorDir, enforceIam: true });
+      await startEmulator({ stateDir: emulatorDir, enforceIam: true, runsContainers: true });
     }
     return `${engine.program}, ${await findEmulator()} on ${EMULATOR_URL}`;
   });
