@@ -200,7 +200,8 @@ describe("limits", () => {
       connectionString: testDatabase.url,
       max: 1,
       applicationName: "busy",
-      connectTimeoutMs: 50,
+      // The first connection has to be made within it, on a busy machine too.
+      connectTimeoutMs: 1_000,
     });
     await database.transaction(async () => {
       const error: unknown = await database.query(backend, []).catch((thrown: unknown) => thrown);

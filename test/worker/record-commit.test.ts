@@ -326,13 +326,13 @@ describe("commit(tx)", () => {
 
   test("that has to wait for a connection of the others is no outage", async () => {
     const attempts = await claimed([{}, {}, {}]);
-    const commitDatabase = rig.open({ max: 1, connectTimeoutMs: 60 });
+    const commitDatabase = rig.open({ max: 1, connectTimeoutMs: 800 });
     const recorder = recorderWith({ commitDatabase });
     const recorded = attempts.map((attempt) =>
       recorder.record(
         attempt,
         succeeded(),
-        definitionWith(async (tx) => void (await tx.query("select pg_sleep(0.15)"))),
+        definitionWith(async (tx) => void (await tx.query("select pg_sleep(0.6)"))),
         CONTEXT,
       ),
     );
