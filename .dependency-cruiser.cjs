@@ -52,10 +52,11 @@ module.exports = {
     },
     {
       name: "infra-knows-the-policy-and-the-variables",
-      comment: "of the runtime, infra takes the pure scaling policy and, as a type, the table of environment variables",
+      comment:
+        "of the runtime, infra takes the pure rules for scaling and queues and, as a type, the table of environment variables",
       severity: "error",
       from: { path: "^infra/" },
-      to: { path: "^runtime/", pathNot: "^runtime/(model/scaling|config-table)\\.ts$" },
+      to: { path: "^runtime/", pathNot: "^runtime/(model/scaling|model/queue|config-table)\\.ts$" },
     },
     {
       name: "infra-takes-the-variables-as-a-type",

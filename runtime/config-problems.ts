@@ -12,23 +12,30 @@ export type Source = Readonly<Record<string, string | undefined>>;
 export type Table = Readonly<Record<string, Variable<unknown>>>;
 
 /** Lines such as `TASKIQ_LEASE_MS: expected an integer from 2000 to 600000, got "30s". Use milliseconds, for example 30000.` */
-export function describeIssues(table: Table, raw: Source, issues: readonly z.core.$ZodIssue[]): string[] {
+export function describeIssues(
+  table: Table,
+  { raw, origins }: { readonly raw: Source; readonly origins: Source },
+  issues: readonly z.core.$ZodIssue[],
+): string[] {
   const lines = issues.map((issue) => {
     const [name = "", ...path] = issue.path.map(String);
     const variable = table[name];
     const hint = issue.code === "custom" && typeof issue.params?.hint === "string" ? issue.params.hint : variable?.hint;
     // Only shapes and rules have messages of their own; what zod says about the rest is less than the table knows.
     const expected = issue.message.startsWith("expected ") ? issue.message : `expected ${variable?.expected}`;
-    return `${name}${pathText(path)}: ${expected}, got ${got(variable, raw[name], path, issue)}. ${hint}`;
+    const origin = origins[name] === undefined ? "" : ` (${origins[name]})`;
+    return `${name}${pathText(path)}${origin}: ${expected}, got ${got(variable, raw[name], path, issue)}. ${hint}`;
   });
   return [...new Set(lines)];
 }
 
-/** A line for every `TASKIQ_` name in the environment that is no variable: a typing mistake would else go unnoticed. */
-export function describeUnknownNames(table: Table, env: Source): string[] {
+/**
+ * A line for every name in the environment that is no variable and starts with `prefix`: a typing mistake would else go unnoticed.
+ */
+export function describeUnknownNames(table: Table, env: Source, prefix = "TASKIQ_"): string[] {
   const known = Object.entries(table).flatMap(([name, variable]) => [name, ...variable.aliases]);
   const unknown = Object.keys(env).filter(
-    (name) => name.startsWith("TASKIQ_") && env[name] !== undefined && !known.includes(name),
+    (name) => name.startsWith(prefix) && env[name] !== undefined && !known.includes(name),
   );
   return unknown.map((name) => {
     const nearest = closest(name, known);

@@ -4,6 +4,8 @@
  * is described one way and checked another. It is long because there are many variables; there is no logic in it.
  */
 import { z } from "zod";
+import { KEY_ENVIRONMENT } from "./access/key.ts";
+import type { Given } from "./config-source.ts";
 import {
   choice,
   commaList,
@@ -15,6 +17,7 @@ import {
   type Variable,
 } from "./config-variable.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
+import { EXCLUSIONS, type QueueOptions } from "./model/queue.ts";
 
 export const SERVICE_ROLES = ["all", "api", "worker", "executor", "migrate"] as const;
 export type ServiceRole = (typeof SERVICE_ROLES)[number];
@@ -26,8 +29,13 @@ export type QueueConfig = {
   readonly name: string;
   readonly url: string;
   readonly deadLetterUrl: string;
-  readonly type: "standard";
+  readonly options: QueueOptions;
 };
+
+const WEIGHT_RULE = "expected an integer from 1 to 100";
+const MAX_RUNNING_RULE = "expected an integer from 1, or null";
+const PER_SECOND_RULE = "expected a number above 0, or null";
+const MAX_SLOTS_RULE = "expected an integer from 1 to 1000, or null";
 
 const queueShape = z
   .strictObject(
@@ -37,10 +45,33 @@ const queueShape = z
       /** Every queue has one but the cancel queue, which carries no tasks. */
       deadLetterUrl: z.url({ protocol: /^https?$/, error: "expected the URL of the dead-letter queue" }).optional(),
       type: z.enum(QUEUE_TYPES, { error: `expected one of ${QUEUE_TYPES.join(", ")}` }).default("standard"),
+      fair: z.boolean({ error: "expected true or false" }).default(false),
+      order: z.enum(["named", "priority"], { error: "expected one of named, priority" }).default("named"),
+      delayByPriority: z.boolean({ error: "expected true or false" }).default(false),
+      weight: z.int({ error: WEIGHT_RULE }).min(1, WEIGHT_RULE).max(100, WEIGHT_RULE).default(1),
+      maxSlots: z
+        .int({ error: MAX_SLOTS_RULE })
+        .min(1, MAX_SLOTS_RULE)
+        .max(1_000, MAX_SLOTS_RULE)
+        .nullable()
+        .default(null),
+      maxRunning: z.int({ error: MAX_RUNNING_RULE }).min(1, MAX_RUNNING_RULE).nullable().default(null),
+      perSecond: z.number({ error: PER_SECOND_RULE }).positive(PER_SECOND_RULE).nullable().default(null),
     },
-    { error: "expected an object with name, url, deadLetterUrl and, if at all, type" },
+    { error: "expected an object with name, url, deadLetterUrl and, if at all, type and options of the queue" },
   )
   .readonly();
+
+/** What differs from the defaults on a cancel queue, which carries no tasks. */
+function optionsOf({
+  name: _name,
+  url: _url,
+  deadLetterUrl: _dead,
+  type,
+  ...options
+}: z.infer<typeof queueShape>): QueueOptions {
+  return { type: type === "fifo" ? "fifo" : "standard", ...options };
+}
 
 function queueNameRule(): string {
   return "expected a name of up to 40 lower-case letters, digits and hyphens that starts with a letter";
@@ -69,6 +100,9 @@ const queuesShape = z
       if (type !== "cancel" && deadLetterUrl === undefined) {
         complain("deadLetterUrl", "expected the URL of the dead-letter queue");
       }
+      for (const { applies, option, expected } of EXCLUSIONS) {
+        if (applies(optionsOf(queue))) complain(option, expected);
+      }
       // What is dead-lettered into a queue that is polled would come back for ever.
       if (deadLetterUrl !== undefined && urls.includes(deadLetterUrl)) {
         complain("deadLetterUrl", "expected a queue that no worker polls");
@@ -92,6 +126,14 @@ export const PROCESS = {
       "What this process is: the HTTP API with the executor loops, a worker, the executor loops alone, a migration of the database that then exits, or API, loops and worker in one.",
     words: SERVICE_ROLES,
     default: "all",
+  }),
+  TASKIQ_CONFIG: optionalText({
+    meaning:
+      "A YAML file with settings by the names of these variables. What is set in the environment wins; --config of the command line names the file too.",
+    expected: "the path of a file",
+    hint: "Leave it empty to be configured by the environment alone.",
+    example: "",
+    pattern: (value) => !value.includes("\0"),
   }),
 };
 
@@ -160,13 +202,22 @@ const LOG = {
   }),
 };
 
-const CLIENT = {
+/** For the command line, which reads them in the environment. */
+export const CLIENT = {
   TASKIQ_URL: optionalText({
     meaning: "Where the command line finds the API, unless --url says so. No other process reads it.",
     expected: "an http or https URL",
     hint: "Leave it empty for http://127.0.0.1:8080, where the demo listens.",
     example: "https://tasks.example.com",
     pattern: (value) => URL.canParse(value) && /^https?:/.test(value),
+  }),
+  TASKIQ_API_KEY: optionalText({
+    meaning: "The key that the command line sends. No other process reads it.",
+    expected: "the text of a key",
+    hint: "It starts with tq_; taskiq-aws keygen makes one.",
+    example: "tq_local_...",
+    pattern: (value) => /^[!-~]{1,200}$/.test(value),
+    secret: true,
   }),
 };
 
@@ -185,25 +236,47 @@ const PLACE = {
     expected: "an http or https URL",
     hint: "Leave it empty for AWS itself.",
     example: "http://localhost:4566",
-    pattern: (value) => /^https?:\/\//.test(value) && URL.canParse(value),
+    pattern: isHttpUrl,
+    aliases: ["DAGSTER_TASKIQ_SQS_ENDPOINT_URL", "DAGSTER_TASKIQ_S3_ENDPOINT_URL"],
   }),
 };
+
+function isHttpUrl(value: string): boolean {
+  return /^https?:\/\//.test(value) && URL.canParse(value);
+}
 
 const AWS = {
   TASKIQ_QUEUES: requiredJson({
     meaning:
-      'The queues, as JSON. One is named "default"; each has the URL of its dead-letter queue. "type" is "standard" when left out; queues of type "fifo" and "cancel" may be listed, and are not polled yet.',
+      'The queues, as JSON. One is named "default"; each has the URL of its dead-letter queue. "type" is "standard" when left out, or "fifo", or "cancel" for the one queue that asks for cancellations. Options: "fair" (standard queues: tenants share the workers), "order" ("priority": the best task first), "delayByPriority", "weight" (1 to 100: share of a worker\'s free slots), "maxSlots" (most slots of one worker), "maxRunning" and "perSecond" (limits in the whole fleet).',
     shape: queuesShape,
     expected: "a JSON list of queues",
     hint: 'Each queue is written {"name":"default","url":"https://…","deadLetterUrl":"https://…"}.',
     example:
       '[{"name":"default","url":"http://localhost:4566/000000000000/taskiq-default","deadLetterUrl":"http://localhost:4566/000000000000/taskiq-dead-letter"}]',
   }),
+  TASKIQ_QUEUE_URL: optionalText({
+    meaning:
+      "The URL of the default queue, a standard one, where it is the only queue. Not read where TASKIQ_QUEUES is set.",
+    expected: "the URL of a standard queue",
+    hint: "For FIFO queues, or several, set TASKIQ_QUEUES.",
+    example: "http://localhost:4566/000000000000/taskiq-default",
+    pattern: (value) => isHttpUrl(value) && !value.endsWith(".fifo"),
+    aliases: ["DAGSTER_TASKIQ_SQS_QUEUE_URL", "DAGSTER_TASKIQ_QUEUE_URL", "DAGSTER_SQS_QUEUE_URL"],
+  }),
+  TASKIQ_DEAD_LETTER_URL: optionalText({
+    meaning: "The URL of the dead-letter queue of TASKIQ_QUEUE_URL, and needed with it.",
+    expected: "the URL of a queue",
+    hint: "It is the target of the queue's redrive policy.",
+    example: "http://localhost:4566/000000000000/taskiq-dead-letter",
+    pattern: isHttpUrl,
+  }),
   TASKIQ_S3_BUCKET: requiredText({
     meaning: "The bucket for inputs and results above TASKIQ_INLINE_PAYLOAD_BYTES.",
     expected: "the name of an S3 bucket",
     hint: "A name has 3 to 63 lower-case letters, digits, dots and hyphens.",
     example: "taskiq-payloads",
+    aliases: ["DAGSTER_TASKIQ_S3_BUCKET_NAME", "DAGSTER_S3_BUCKET"],
     pattern: (value) => /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(value),
   }),
 };
@@ -248,6 +321,29 @@ const HTTP = {
   }),
 };
 
+const ACCESS = {
+  TASKIQ_API_AUTH: choice({
+    meaning:
+      "Whether the API asks for a key (keys), or does whatever anybody asks (none), which is for one's own machine and for networks where everybody may do everything. The first key is made with: taskiq-aws keygen.",
+    words: ["keys", "none"],
+    default: "keys",
+  }),
+  TASKIQ_KEY_ENVIRONMENT: text({
+    meaning: "The word in the text of new keys that tells people which deployment they open.",
+    expected: "up to 20 lower-case letters, digits and hyphens",
+    hint: "For example production.",
+    default: "local",
+    pattern: (value) => KEY_ENVIRONMENT.test(value),
+  }),
+  TASKIQ_AUDIT_RETENTION_MS: integer({
+    meaning: "How long is kept who did what, and which keys there were.",
+    unit: "milliseconds",
+    min: HOUR_MS,
+    max: 3_650 * DAY_MS,
+    default: 400 * DAY_MS,
+  }),
+};
+
 const SUBMIT = {
   TASKIQ_GROUP_COMMIT_MS: integer({
     meaning: "How long a request waits for others, to be written in one statement with them.",
@@ -271,6 +367,8 @@ const SUBMIT = {
     default: 365 * DAY_MS,
   }),
 };
+
+const ENVIRONMENT_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,199}$/;
 
 const WORKER = {
   TASKIQ_WORKER_NAME: optionalText({
@@ -372,6 +470,35 @@ const WORKER = {
     min: 0,
     max: 65_535,
     default: 8_081,
+  }),
+  TASKIQ_PROCESS_WARM: integer({
+    meaning:
+      "Processes forked ahead for tasks with isolation process, for each combination of memoryMb and awsCredentials; none where no task wants one.",
+    unit: "count",
+    min: 0,
+    max: 100,
+    default: 1,
+  }),
+  TASKIQ_PROCESS_ENV: commaList({
+    meaning:
+      "Names of variables that tasks with isolation process are given although their names or values look like secrets. Not for AWS_* (awsCredentials of the task) and not for variables of this product.",
+    expected: "names of environment variables, separated by commas",
+    hint: "For example STRIPE_API_KEY.",
+    example: "STRIPE_API_KEY",
+    pattern: (value) => ENVIRONMENT_NAME.test(value),
+  }),
+  TASKIQ_COMMANDS: choice({
+    meaning:
+      "Whether the task `command` exists here. In an API it may then be submitted; in a worker it runs programs as the worker's user.",
+    words: ["on", "off"],
+    default: "off",
+  }),
+  TASKIQ_COMMAND_ENV: commaList({
+    meaning: "Names of variables that the caller of a command may set for it. Without any: none.",
+    expected: "names of environment variables, separated by commas",
+    hint: "For example DAGSTER_RUN_ID.",
+    example: "DAGSTER_RUN_ID",
+    pattern: (value) => ENVIRONMENT_NAME.test(value),
   }),
   TASKIQ_TASK_MODULES: commaList({
     meaning: "Modules with further task definitions: paths or file: URLs, separated by commas.",
@@ -576,6 +703,7 @@ export const SECTIONS: readonly { readonly title: string; readonly variables: Re
   { title: "AWS", variables: { ...PLACE, ...AWS } },
   { title: "Payloads", variables: PAYLOAD },
   { title: "The API", variables: HTTP },
+  { title: "Access", variables: ACCESS },
   { title: "Submitting tasks", variables: SUBMIT },
   { title: "Workers", variables: WORKER },
   { title: "Executor loops", variables: EXECUTOR },
@@ -585,11 +713,41 @@ export const SECTIONS: readonly { readonly title: string; readonly variables: Re
   { title: "The command line", variables: CLIENT },
 ];
 
-/** FIFO and cancel queues may be listed; their consumers are not here yet. */
+/** The queues that carry tasks. */
 export function polledQueues(queues: z.infer<typeof queuesShape>): readonly QueueConfig[] {
-  return queues.flatMap(({ name, url, deadLetterUrl, type }) =>
-    type === "standard" && deadLetterUrl !== undefined ? [{ name, url, deadLetterUrl, type }] : [],
-  );
+  return queues.flatMap((queue) => {
+    const { name, url, deadLetterUrl } = queue;
+    return deadLetterUrl === undefined ? [] : [{ name, url, deadLetterUrl, options: optionsOf(queue) }];
+  });
+}
+
+/** The URL of the cancel queue; null where there is none. */
+export function cancelQueueUrl(queues: z.infer<typeof queuesShape>): string | null {
+  return queues.find(({ type }) => type === "cancel")?.url ?? null;
+}
+
+const NOWHERE = "http://localhost/nowhere";
+
+/**
+ * TASKIQ_QUEUES as TASKIQ_QUEUE_URL says it. What is wrong with that variable and its companion is told by their own names, so it does not matter
+ * what stands here instead.
+ */
+export function withDefaultQueue(given: Given): Given {
+  const { TASKIQ_QUEUES: queues, TASKIQ_QUEUE_URL: url, TASKIQ_DEAD_LETTER_URL: deadLetterUrl } = given.raw;
+  if (queues !== undefined || url === undefined) return given;
+  const isRight = AWS.TASKIQ_QUEUE_URL.schema.safeParse(url).success;
+  const hasDead = deadLetterUrl !== undefined && AWS.TASKIQ_DEAD_LETTER_URL.schema.safeParse(deadLetterUrl).success;
+  const queue = {
+    name: "default",
+    url: isRight ? url : `${NOWHERE}/queue`,
+    deadLetterUrl: hasDead ? deadLetterUrl : `${NOWHERE}/dead`,
+  };
+  const origin = "of TASKIQ_QUEUE_URL and TASKIQ_DEAD_LETTER_URL";
+  return {
+    ...given,
+    raw: { ...given.raw, TASKIQ_QUEUES: JSON.stringify([queue]) },
+    origins: { ...given.origins, TASKIQ_QUEUES: origin },
+  };
 }
 
 /** What a migration needs to know. */
@@ -600,6 +758,7 @@ export const VARIABLES = {
   ...AWS,
   ...PAYLOAD,
   ...HTTP,
+  ...ACCESS,
   ...SUBMIT,
   ...WORKER,
   ...EXECUTOR,
@@ -624,6 +783,14 @@ export type Rule = {
 };
 
 export const RULES: readonly Rule[] = [
+  {
+    name: "TASKIQ_DEAD_LETTER_URL",
+    reads: ["TASKIQ_QUEUE_URL", "TASKIQ_QUEUES"],
+    holds: (values) =>
+      values.TASKIQ_DEAD_LETTER_URL !== null || values.TASKIQ_QUEUES[0]?.deadLetterUrl !== `${NOWHERE}/dead`,
+    expected: () => "the URL of the dead-letter queue, as TASKIQ_QUEUE_URL names the queue",
+    hint: "Make one if there is none: tasks that fail for good are copied to it.",
+  },
   {
     name: "TASKIQ_EXTEND_INTERVAL_MS",
     reads: ["TASKIQ_LEASE_MS"],

@@ -4,8 +4,12 @@
  * restarted once for each mistake takes an afternoon to configure.
  */
 import { z } from "zod";
-import { describeIssues, describeUnknownNames, type Source, type Table } from "./config-problems.ts";
+import { NO_FILE, readConfigFile } from "./config-file.ts";
+import { describeIssues, type Source, type Table } from "./config-problems.ts";
+import { type Given, givenSettings } from "./config-source.ts";
 import {
+  CLIENT,
+  cancelQueueUrl,
   MIGRATE_VARIABLES,
   PROCESS,
   polledQueues,
@@ -15,6 +19,7 @@ import {
   type ServiceRole,
   VARIABLES,
   type Values,
+  withDefaultQueue,
 } from "./config-table.ts";
 import type { Variable } from "./config-variable.ts";
 import { TaskiqError } from "./errors.ts";
@@ -39,6 +44,8 @@ export type ServiceConfig = {
   readonly aws: AwsConfig;
   /** At least one; exactly one is called `default`. */
   readonly queues: readonly QueueConfig[];
+  /** Where cancellations are asked for; null: nowhere but at the API. */
+  readonly cancelQueueUrl: string | null;
   readonly http: {
     readonly host: string;
     /** 0: any free port. */
@@ -46,6 +53,12 @@ export type ServiceConfig = {
     readonly maxBodyBytes: number;
     /** The routes of the demonstration, `/tasks`. */
     readonly demo: boolean;
+  };
+  readonly access: {
+    readonly auth: "keys" | "none";
+    /** In the text of new keys. */
+    readonly environment: string;
+    readonly auditRetentionMs: number;
   };
   readonly submit: {
     readonly groupCommitMs: number;
@@ -98,6 +111,12 @@ export type ServiceConfig = {
   readonly tasks: {
     /** Paths or `file:` URLs of modules that define tasks. */
     readonly modules: readonly string[];
+    /** Processes forked ahead for each kind of task that wants one. */
+    readonly warmProcesses: number;
+    /** Names that such tasks are given although they look like secrets. */
+    readonly processEnvNames: readonly string[];
+    /** Names that callers may set for a command. Null: there are no commands here. */
+    readonly commandEnvNames: readonly string[] | null;
   };
 };
 
@@ -151,6 +170,11 @@ export function environmentOfProcess(): Readonly<Record<string, string | undefin
   return process.env;
 }
 
+/** The key that the command line sends; undefined: none. */
+export function apiKeyOfProcess(): string | undefined {
+  return textOf("TASKIQ_API_KEY", VARIABLES.TASKIQ_API_KEY, process.env);
+}
+
 /**
  * The configuration of this process, from its environment.
  * `overrides` are variables that were given another way, such as on the command line; they win.
@@ -160,25 +184,28 @@ export function configFromProcess(overrides: Source = {}): Config {
 }
 
 /**
- * Reads the configuration out of environment variables. An empty variable counts as unset.
+ * Reads the configuration out of environment variables, and out of the file that TASKIQ_CONFIG names for what they leave out. An empty variable
+ * counts as unset.
  * Throws TaskiqError `config_invalid` with every problem at once, one a line; `details` is the list of them.
  */
 export function loadConfig(env: Source): Config {
-  const unknown = describeUnknownNames(VARIABLES, env);
-  if (textOf("SERVICE_ROLE", PROCESS.SERVICE_ROLE, env) === "migrate") {
-    return migrateConfig(read(MIGRATE_VARIABLES, [], env, unknown));
+  const path = textOf("TASKIQ_CONFIG", PROCESS.TASKIQ_CONFIG, env);
+  const file = path === undefined ? NO_FILE : readConfigFile(path);
+  const given = givenSettings(VARIABLES, env, file, Object.keys(CLIENT));
+  if (given(PROCESS).raw.SERVICE_ROLE === "migrate") {
+    return migrateConfig(read(MIGRATE_VARIABLES, [], given(MIGRATE_VARIABLES)));
   }
-  const values = read(VARIABLES, RULES, env, unknown);
+  const values = read(VARIABLES, RULES, withDefaultQueue(given(VARIABLES)));
   const role = values.SERVICE_ROLE;
   return role === "migrate" ? migrateConfig(values) : serviceConfig(values, role);
 }
 
-function read<T extends Table>(table: T, rules: readonly Rule[], env: Source, unknown: readonly string[]): Values<T> {
-  const raw = Object.fromEntries(Object.entries(table).map(([name, variable]) => [name, textOf(name, variable, env)]));
+function read<T extends Table>(table: T, rules: readonly Rule[], given: Given): Values<T> {
+  const { raw } = given;
   const shape = Object.fromEntries(Object.entries(table).map(([name, variable]) => [name, variable.schema]));
   const result = rules.reduce(withRule, z.object(shape)).safeParse(raw);
-  const invalid = result.success ? [] : describeIssues(table, raw, result.error.issues);
-  const all = [...invalid, ...unknown];
+  const invalid = result.success ? [] : describeIssues(table, given, result.error.issues);
+  const all = [...invalid, ...given.problems];
   if (result.success && all.length === 0) {
     // The keys and their types are those of the table, which the shape was made of entry by entry.
     return result.data as Values<T>;
@@ -220,11 +247,17 @@ function serviceConfig(values: Values<typeof VARIABLES>, role: ServiceConfig["ro
     log: logConfig(values),
     aws: awsConfig(values),
     queues: polledQueues(values.TASKIQ_QUEUES),
+    cancelQueueUrl: cancelQueueUrl(values.TASKIQ_QUEUES),
     http: {
       host: values.TASKIQ_HTTP_HOST,
       port: values.TASKIQ_HTTP_PORT,
       maxBodyBytes: values.TASKIQ_MAX_BODY_BYTES,
       demo: values.TASKIQ_DEMO === "on",
+    },
+    access: {
+      auth: values.TASKIQ_API_AUTH,
+      environment: values.TASKIQ_KEY_ENVIRONMENT,
+      auditRetentionMs: values.TASKIQ_AUDIT_RETENTION_MS,
     },
     submit: {
       groupCommitMs: values.TASKIQ_GROUP_COMMIT_MS,
@@ -260,7 +293,12 @@ function serviceConfig(values: Values<typeof VARIABLES>, role: ServiceConfig["ro
             stack: values.TASKIQ_METRICS_STACK,
             intervalMs: values.TASKIQ_METRICS_INTERVAL_MS,
           },
-    tasks: { modules: values.TASKIQ_TASK_MODULES },
+    tasks: {
+      modules: values.TASKIQ_TASK_MODULES,
+      warmProcesses: values.TASKIQ_PROCESS_WARM,
+      processEnvNames: values.TASKIQ_PROCESS_ENV,
+      commandEnvNames: values.TASKIQ_COMMANDS === "on" ? values.TASKIQ_COMMAND_ENV : null,
+    },
   };
 }
 

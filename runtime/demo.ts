@@ -99,6 +99,8 @@ export async function demo(options: DemoOptions): Promise<number> {
 /** Short polls and drains, so that Ctrl-C does not take twenty seconds; frequent beats, so that short tasks show progress. */
 const DEMO_SETTINGS = {
   TASKIQ_HTTP_HOST: "127.0.0.1",
+  // Only this machine reaches it.
+  TASKIQ_API_AUTH: "none",
   TASKIQ_PROBE_PORT: "0",
   TASKIQ_WORKER_SLOTS: String(SLOTS),
   TASKIQ_RECEIVE_WAIT_MS: "2000",

@@ -17,6 +17,8 @@ export const EVENTS = {
   "process.stopping": "A signal asked the process to stop. signal, budgetMs.",
   "process.stopped": "The process ends, everything written. exitCode, elapsedMs.",
   "api.started": "The HTTP server accepts requests. host, port.",
+  "api.open":
+    "The API asks nobody for a key (TASKIQ_API_AUTH=none) and can be reached from other machines: whoever reaches it may do everything. host.",
   "api.stopped": "The HTTP server accepts no more requests and has answered the open ones. elapsedMs.",
   "probe.started": "The liveness server of a worker process answers. host, port.",
   "eventloop.blocked":
@@ -45,6 +47,11 @@ export const EVENTS = {
   "task.log": "A line that a handler wrote. taskId, task, attempt, message and the handler's own fields.",
   "slot.leaked":
     "A handler ignores its abort; its outcome is recorded without it and its slot is lost. taskId, task, leaked, slots.",
+  "child.crashed":
+    "The process of a task ended before its handler did: the attempt failed, and the process is replaced. pid, taskId, error.",
+  "child.killed":
+    "A task's process had not ended when its grace time was over, and was killed with all it started. pid, taskId, task.",
+  "child.unusable": "A task's process could not load the task modules and is gone. pid, error.",
   "hook.failed": "A middleware's hook threw; the task goes on without it. hook, middleware, taskId, error.",
   "heartbeat.failed": "Leases could not be extended this time. running, sinceMs (the last time they were), error.",
   "protection.failed":
@@ -64,6 +71,10 @@ export const EVENTS = {
     "Copies of messages could not be sent to this queue; the messages stay where they are and come again. queue, count, code, message.",
   "message.poison":
     "A message that can never run was moved to the dead-letter queue. queue, messageId, reason, detail.",
+  "queue.paused": "Workers claim nothing more from a queue. queue, by.",
+  "queue.resumed": "Workers claim from a queue again. queue, by.",
+  "queue.redriven":
+    "Dead letters were dealt with for an operator. queue, redriven, rung, deleted, discarded, poison, failed_again, others, by.",
   "announce.failed":
     "Messages stay in the outbox for the next try: tasks wait, none is lost. queue, count, code, message.",
 
@@ -77,8 +88,19 @@ export const EVENTS = {
   "executor.started": "The executor loops run in this process. loops.",
   "executor.stopped": "The executor loops have ended. elapsedMs.",
   "loop.failed": "One turn of an executor loop failed; the next is tried after a pause. loop, retryInMs, error.",
+  "cancel.received":
+    "Requests came from the cancel queue. cancelled (at once), requested (they run), buried (their tasks are not here yet).",
+  "cancel.unreadable": "A message in the cancel queue is no request, and was deleted. queue, messageId, detail.",
   "reap.recovered": "Tasks of dead workers were queued again. count, failed.",
+  "limits.swept": "Waiters at limits with room were rung for that a release had missed. count.",
   "ring.again": "Tasks that nobody took were announced once more. queue, count.",
+  "schedule.missed":
+    "Times of a schedule passed while no executor ran, and its catch-up policy does not make up for all of them. scheduleId, schedule.",
+  "schedule.refused":
+    "The task of a due schedule cannot be made by this process; another may, and it is tried again. scheduleId, schedule, code, detail.",
+  "schedule.disabled":
+    "The task of a schedule could not be made for an hour: it is disabled until somebody resumes it. scheduleId, schedule, code, detail.",
+  "schedule.failed": "A schedule could not be fired this time because something is away. scheduleId, schedule, error.",
   "prune.done": "Rows beyond their retention were deleted. tasks, idempotencyKeys, payloads.",
   "scaling.changed": "The service was asked for more or fewer workers. from, to, reason, backlog.",
   "scaling.failed":

@@ -3,17 +3,23 @@
 
 import { hostname } from "node:os";
 import { pathToFileURL } from "node:url";
+import { pruneAccess } from "./access/prune-access.ts";
 import { createApi } from "./api/server.ts";
 import { systemClock as clock } from "./clock.ts";
-import { configFromProcess, type ServiceConfig } from "./config.ts";
+import { configFromProcess, environmentOfProcess, type ServiceConfig } from "./config.ts";
 import { chainMiddlewares } from "./define/middleware.ts";
 import { createRegistry, loadTasks } from "./define/registry.ts";
 import { openWorkerService } from "./ecs/ecs.ts";
+import { publish } from "./enqueue/publish.ts";
+import { createCancelRequests } from "./executor/cancel-requests.ts";
 import { createExecutor } from "./executor/executor.ts";
 import type { ExecutorLoop } from "./executor/loop.ts";
 import { createScaler } from "./executor/scaler.ts";
+import { createSchedules } from "./executor/schedules.ts";
 import { createAnnouncer } from "./flow/announce.ts";
 import { createSubmitter } from "./flow/submit.ts";
+import { createProcessGroups } from "./isolation/groups.ts";
+import { createProcessPool } from "./isolation/pool.ts";
 import { type Log, openLog, standardOutput } from "./log.ts";
 import { createEmf } from "./metrics/emf.ts";
 import { createExecutorMetrics } from "./metrics/executor-metrics.ts";
@@ -24,8 +30,9 @@ import { migrate } from "./postgres/migrate.ts";
 import { type Database, type DatabaseOptions, openDatabase } from "./postgres/pool.ts";
 import { startProbe } from "./probe.ts";
 import { describeStartFailure, stopOnSignals, whenSchemaFits } from "./process.ts";
-import { openQueues } from "./queue/sqs.ts";
+import { openQueue, openQueues } from "./queue/sqs.ts";
 import { databasePassword } from "./secrets/database-password.ts";
+import { commandTask } from "./tasks/command.ts";
 import { TASKS } from "./tasks/index.ts";
 import { VERSION } from "./version.ts";
 import { loggingMiddleware } from "./worker/logging.ts";
@@ -79,12 +86,38 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   const queues = openQueues({ ...aws, queues: config.queues });
   const payloads = openPayloadStore({ ...aws, bucket: config.payload.bucket, maxBytes: config.payload.maxBytes });
   const announcer = createAnnouncer({ database, queues, payloads, log });
-  const registry = createRegistry([...TASKS, ...(await loadTasks(config.tasks.modules))]);
+  const { modules, warmProcesses, processEnvNames, commandEnvNames: envNames } = config.tasks;
+  const environment = environmentOfProcess();
+  const groups = createProcessGroups();
+  const commands = envNames === null ? [] : [commandTask({ groups, environment, envNames })];
+  const registry = createRegistry([...TASKS, ...commands, ...(await loadTasks(modules))]);
+  const { inlineBytes: inlinePayloadBytes } = config.payload;
+  await publish(database, { registry, queues: config.queues, inlinePayloadBytes, ...config.submit }, clock);
   const middlewares = [loggingMiddleware(log, config.log.tasks)];
   const metrics = config.metrics === null ? null : { ...config.metrics, clock, write };
+  const chain = chainMiddlewares(middlewares, log);
+  const submitter = createSubmitter({
+    database,
+    payloads,
+    announcer,
+    registry,
+    middlewares: chain,
+    queues,
+    inlinePayloadBytes: config.payload.inlineBytes,
+    maxPayloadBytes: config.payload.maxBytes,
+    ...config.submit,
+  });
 
   if (config.role !== "worker") {
-    const extraLoops: ExecutorLoop[] = [];
+    const { auditRetentionMs } = config.access;
+    const extraLoops: ExecutorLoop[] = [
+      {
+        name: "prune-access",
+        intervalMs: config.executor.pruneIntervalMs,
+        step: () => pruneAccess(database, auditRetentionMs),
+      },
+      createSchedules({ database, submitter, announcer, middlewares: chain, log, clock }),
+    ];
     if (config.scaling !== null) {
       const { cluster, service, intervalMs, ...numbers } = config.scaling;
       extraLoops.push(
@@ -100,6 +133,10 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
           workerAliveMs: 3 * config.worker.extendIntervalMs,
         }),
       );
+    }
+    if (config.cancelQueueUrl !== null) {
+      const queue = openQueue({ ...aws, name: "cancel", url: config.cancelQueueUrl });
+      extraLoops.push(createCancelRequests({ queue, database, log }));
     }
     if (metrics !== null) {
       const { intervalMs } = metrics;
@@ -120,17 +157,6 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   }
 
   if (config.role === "api" || config.role === "all") {
-    const submitter = createSubmitter({
-      database,
-      payloads,
-      announcer,
-      registry,
-      middlewares: chainMiddlewares(middlewares, log),
-      queueNames: queues.names,
-      inlinePayloadBytes: config.payload.inlineBytes,
-      maxPayloadBytes: config.payload.maxBytes,
-      ...config.submit,
-    });
     const api = await createApi({
       submitter,
       registry,
@@ -144,10 +170,14 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
         maxPayloadBytes: config.payload.maxBytes,
         maxDelayMs: config.submit.maxDelayMs,
       },
+      workerAliveMs: 3 * config.worker.extendIntervalMs,
       version: VERSION,
       demo: config.http.demo,
+      access: config.access,
     });
     log.info("api.started", await api.listen(config.http));
+    if (config.access.auth === "none" && !isLoopback(config.http.host))
+      log.warn("api.open", { host: config.http.host });
     stops.push(async () => {
       api.drain();
       await api.close();
@@ -170,6 +200,16 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       database,
       commitDatabase,
       beatDatabase,
+      processes: createProcessPool({
+        modules,
+        environment,
+        allowedNames: processEnvNames,
+        warm: warmProcesses,
+        maxPayloadBytes: config.payload.maxBytes,
+        groups,
+        log,
+        clock,
+      }),
       log,
       clock,
       revision: await readRevision(config.protection.metadataUrl),
@@ -219,6 +259,10 @@ function openPool(
     onError: (error) => log.warn("database.idle_error", { error }),
     ...limits,
   });
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
 /** Two processes never have one name, not even one after the other in one container: a worker's row is its own. */

@@ -9,15 +9,18 @@ const SECRET_NAME = /authorization|cookie|passw|secret|credential|api[-_]?key|pr
 // scheme://user:password@ ; the lengths are bounded so that a long text cannot make the match slow.
 const URL_PASSWORD = /\b([a-z][a-z0-9+.-]{0,19}:\/\/[^\s:/@"']{0,200}):[^\s/"']{0,2000}@/gi;
 
+// An API key (access/key.ts), of which the id may be seen.
+const API_KEY = /\b(tq_[a-z0-9-]{1,20}_[a-z2-9]{12}_)[A-Za-z0-9_-]{20,100}/g;
+
 const HIDDEN = "[redacted]";
 const MAX_DEPTH = 6;
 const MAX_VALUES = 500;
 const MAX_STRING_CHARACTERS = 8_192;
 const MAX_TOTAL_CHARACTERS = 65_536;
 
-/** The same text with the password of every URL in it replaced. */
+/** The same text with the password of every URL in it replaced, and the secret of every API key. */
 export function redactText(text: string): string {
-  return text.replace(URL_PASSWORD, `$1:${HIDDEN}@`);
+  return text.replace(URL_PASSWORD, `$1:${HIDDEN}@`).replace(API_KEY, `$1${HIDDEN}`);
 }
 
 /**

@@ -3,6 +3,7 @@ import { configFromProcess, loadConfig, type ServiceConfig } from "../runtime/co
 import { VARIABLES } from "../runtime/config-table.ts";
 import type { Variable } from "../runtime/config-variable.ts";
 import { TaskiqError } from "../runtime/errors.ts";
+import { DEFAULT_QUEUE_OPTIONS } from "../runtime/model/queue.ts";
 
 const QUEUE = {
   name: "default",
@@ -49,8 +50,10 @@ describe("a minimal environment", () => {
       },
       log: { level: "info", format: "json", tasks: false },
       aws: { region: "us-east-1", endpointUrl: null },
-      queues: [{ ...QUEUE, type: "standard" }],
+      queues: [{ ...QUEUE, options: DEFAULT_QUEUE_OPTIONS }],
+      cancelQueueUrl: null,
       http: { host: "0.0.0.0", port: 8_080, maxBodyBytes: 1_048_576, demo: true },
+      access: { auth: "keys", environment: "local", auditRetentionMs: 34_560_000_000 },
       submit: { groupCommitMs: 2, idempotencyTtlMs: 86_400_000, maxDelayMs: 31_536_000_000 },
       worker: {
         name: null,
@@ -79,7 +82,7 @@ describe("a minimal environment", () => {
       scaling: null,
       protection: { agentUrl: null, metadataUrl: null, afterMs: 1_000, limitMs: 1_800_000 },
       metrics: null,
-      tasks: { modules: [] },
+      tasks: { modules: [], warmProcesses: 1, processEnvNames: [], commandEnvNames: null },
     });
   });
 
@@ -96,6 +99,10 @@ describe("given values", () => {
       TASKIQ_LEASE_MS: "60000\n",
       TASKIQ_WORKER_NAME: "w-1",
       TASKIQ_TASK_MODULES: "./a.ts, file:///b.ts",
+      TASKIQ_PROCESS_WARM: "3",
+      TASKIQ_PROCESS_ENV: "STRIPE_API_KEY",
+      TASKIQ_COMMANDS: "on",
+      TASKIQ_COMMAND_ENV: "RUN_ID, STEP",
       TASKIQ_LOG: "tasks",
       TASKIQ_LOG_FORMAT: "pretty",
       AWS_ENDPOINT_URL: "http://localhost:4566",
@@ -103,7 +110,12 @@ describe("given values", () => {
     expect(config).toMatchObject({
       role: "worker",
       worker: { leaseMs: 60_000, name: "w-1" },
-      tasks: { modules: ["./a.ts", "file:///b.ts"] },
+      tasks: {
+        modules: ["./a.ts", "file:///b.ts"],
+        warmProcesses: 3,
+        processEnvNames: ["STRIPE_API_KEY"],
+        commandEnvNames: ["RUN_ID", "STEP"],
+      },
       log: { tasks: true, format: "pretty" },
       aws: { endpointUrl: "http://localhost:4566" },
     });
@@ -265,7 +277,7 @@ describe("TASKIQ_QUEUES", () => {
     [
       "a misspelt field",
       [{ ...QUEUE, dlq: "x" }],
-      '[0]: expected an object with name, url, deadLetterUrl and, if at all, type, got "dlq".',
+      '[0]: expected an object with name, url, deadLetterUrl and, if at all, type and options of the queue, got "dlq".',
     ],
     [
       "a name twice",
@@ -277,6 +289,13 @@ describe("TASKIQ_QUEUES", () => {
       "a dead-letter queue that is polled",
       [{ ...QUEUE, deadLetterUrl: QUEUE.url }],
       "[0].deadLetterUrl: expected a queue that no worker polls",
+    ],
+    ["an order that does not exist", [{ ...QUEUE, order: "random" }], "[0].order: expected one of named, priority"],
+    ["a weight out of bounds", [{ ...QUEUE, weight: 0 }], "[0].weight: expected an integer from 1 to 100, got 0."],
+    [
+      "a fair FIFO queue",
+      [QUEUE, { ...QUEUE, name: "b", url: "http://h/2", type: "fifo", fair: true }],
+      "[1].fair: expected false on a FIFO queue",
     ],
     ["null in the list", [QUEUE, null], "[1]: expected an object with name"],
   ])("is refused with %s", (_name, value, expected) => {

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { makeKey } from "../runtime/access/key.ts";
 import { loggable, redactText } from "../runtime/redact.ts";
 
 describe("redactText", () => {
@@ -131,5 +132,26 @@ describe("loggable", () => {
       withSparseArray: true,
     });
     fc.assert(fc.property(anything, (value) => typeof JSON.stringify(loggable({ value })) === "string"));
+  });
+});
+
+describe("an API key", () => {
+  const { text, id } = makeKey("prod-eu");
+  const shown = `tq_prod-eu_${id}_[redacted]`;
+
+  it("is hidden in texts, but for its id", () => {
+    expect(redactText(`Authorization: Bearer ${text}`)).toBe(`Authorization: Bearer ${shown}`);
+    expect(redactText(`a ${text}, ${text} and ${text.slice(0, -8)}`)).toBe(`a ${shown}, ${shown} and ${shown}`);
+  });
+
+  it("is hidden at any depth of a line, and in errors", () => {
+    const line = JSON.stringify(loggable({ a: [{ b: text }], error: new Error(`refused ${text}`), [text]: 1 }));
+    expect(line).not.toContain(text.slice(-49, -6));
+    expect(line).toContain(shown);
+  });
+
+  it("is not seen in what only starts like one", () => {
+    for (const other of ["tq_", "tq_local_abc", `tq_local_${id}`, `tq_local_${id}_short`])
+      expect(redactText(other)).toBe(other);
   });
 });

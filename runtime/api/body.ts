@@ -4,19 +4,28 @@
  * recurses (schemas, hashing, encoding).
  */
 import { isUtf8 } from "node:buffer";
+import type { FastifyRequest } from "fastify";
 import { TaskiqError } from "../errors.ts";
 import { MAX_JSON_DEPTH } from "../payload/json.ts";
 import { nestsDeeperThan } from "../wire/json-text.ts";
 import type { App } from "./app.ts";
 import { requestInvalid } from "./validation.ts";
 
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** The route may be posted to without a body. */
+    bodyOptional?: boolean;
+  }
+}
+
 /** JSON is the only type taken, and no encoding on top of it: a few compressed bytes can be a gigabyte. */
 export function takeJsonBodies(app: App): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => {
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body, done) => {
     try {
       // As `parseAs` says.
-      done(null, parseBody(body as Buffer));
+      const bytes = body as Buffer;
+      done(null, bytes.length === 0 && isBodyOptional(request) ? undefined : parseBody(bytes));
     } catch (error) {
       // All that parseBody throws.
       done(error as TaskiqError);
@@ -29,8 +38,14 @@ export function takeJsonBodies(app: App): void {
     done(new TaskiqError("unsupported_media_type", detail));
   });
   app.addHook("preValidation", (request, _reply, done) => {
-    done(request.method === "POST" && request.body === undefined ? emptyBody() : undefined);
+    // A route whose schema takes no body, or leaves it out, is asked without one.
+    const needsBody = request.method === "POST" && !isBodyOptional(request);
+    done(needsBody && request.body === undefined ? emptyBody() : undefined);
   });
+}
+
+function isBodyOptional(request: FastifyRequest): boolean {
+  return request.routeOptions.config.bodyOptional === true;
 }
 
 /** Throws TaskiqError `not_json_body`, or `request_invalid` for values that would not come through unchanged. */

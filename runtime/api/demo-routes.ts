@@ -2,6 +2,7 @@
 import type { Submitter } from "../flow/submit.ts";
 import { sleep } from "../tasks/sleep.ts";
 import type { App } from "./app.ts";
+import { callerOf } from "./caller.ts";
 import { answer } from "./docs.ts";
 import { ACCEPTED, acceptedText, IDEMPOTENCY_HEADERS, SUBMISSION_PROBLEMS, submitTasks } from "./submission.ts";
 import { READ_PROBLEMS, TASK_PARAMS, TASK_QUERY, type TaskReader } from "./task-reader.ts";
@@ -15,6 +16,7 @@ export function demoRoutes(app: App, { submitter, reader }: DemoRouteParts): voi
   app.post(
     "/tasks",
     {
+      config: { scope: "enqueue" },
       schema: {
         operationId: "createSleep",
         summary: "Submit a task that sleeps",
@@ -25,7 +27,8 @@ export function demoRoutes(app: App, { submitter, reader }: DemoRouteParts): voi
       },
     },
     async (request, reply) => {
-      const { kind, ids } = await submitTasks(submitter, [{ task: sleep.name, input: request.body }], request.headers);
+      const tasks = [{ task: sleep.name, input: request.body }];
+      const { kind, ids } = await submitTasks(submitter, callerOf(request), tasks, request.headers);
       // One request makes one task.
       const id = ids[0] as string;
       if (kind === "replayed") reply.header("idempotency-replayed", "true");
@@ -36,6 +39,7 @@ export function demoRoutes(app: App, { submitter, reader }: DemoRouteParts): voi
   app.get(
     "/tasks/:id",
     {
+      config: { scope: "read" },
       schema: {
         operationId: "getSleep",
         summary: "Look at a task, or wait until it is over",
@@ -46,7 +50,8 @@ export function demoRoutes(app: App, { submitter, reader }: DemoRouteParts): voi
       },
     },
     async (request, reply) => {
-      const text = await reader.read(request.params.id, request.query.wait_seconds * 1_000, reply.raw);
+      const { tenant } = callerOf(request);
+      const text = await reader.read(request.params.id, tenant, request.query.wait_seconds * 1_000, reply.raw);
       return reply.type("application/json").send(text);
     },
   );

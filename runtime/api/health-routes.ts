@@ -31,6 +31,7 @@ export function healthRoutes(app: App, parts: HealthRouteParts): void {
   app.get(
     "/livez",
     {
+      config: { scope: null },
       schema: {
         operationId: "livez",
         summary: "Whether this process answers",
@@ -45,6 +46,8 @@ export function healthRoutes(app: App, parts: HealthRouteParts): void {
   app.get(
     "/readyz",
     {
+      // Load balancers have no key, and learn nothing else here.
+      config: { scope: null },
       schema: {
         operationId: "readyz",
         summary: "Whether this process should be sent requests",
@@ -62,6 +65,7 @@ export function healthRoutes(app: App, parts: HealthRouteParts): void {
   app.get(
     "/health",
     {
+      config: { scope: "read" },
       schema: {
         operationId: "health",
         summary: "The queues, the database and the workers",

@@ -13,7 +13,7 @@ export type HealthParts = { readonly database: Database; readonly queues: QueueS
 const READ_HEALTH = loadSql(import.meta.url, "./read-health.sql");
 const PART_LIMIT_MS = 2_000;
 /** Silence after which a worker is taken for dead: three of its heartbeats. */
-const WORKER_ALIVE_MS = 30_000;
+export const WORKER_ALIVE_MS = 30_000;
 
 const nullable = (description: string) => z.number().nullable().register(DOCS, { description });
 
@@ -34,6 +34,10 @@ export const HEALTH = z
         oldest_age_seconds: nullable("How long the oldest waiting task has been due; null: none waits."),
         unsent: nullable("Messages that are due and not yet sent. Null where the database did not answer."),
         workers: nullable("Workers that serve this queue."),
+        paused: z
+          .boolean()
+          .nullable()
+          .register(DOCS, { description: "Whether an operator has stopped the claims from it." }),
         error: z.string().optional(),
       }),
     ),
@@ -49,10 +53,13 @@ type HealthRow = {
   readonly oldest_due_ms: number | null;
   readonly unsent: number;
   readonly workers: number;
+  readonly paused: boolean;
   readonly workers_alive: number;
 };
 
-type Part<T> = { readonly kind: "answered"; readonly value: T } | { readonly kind: "failed"; readonly error: string };
+export type Part<T> =
+  | { readonly kind: "answered"; readonly value: T }
+  | { readonly kind: "failed"; readonly error: string };
 
 /** Never rejects. */
 export async function readHealth({ database, queues, clock }: HealthParts): Promise<Health> {
@@ -95,13 +102,15 @@ function queueHealth(
     oldest_age_seconds: row === undefined || row.oldest_due_ms === null ? null : Math.max(0, row.oldest_due_ms) / 1_000,
     unsent: row?.unsent ?? null,
     workers: row?.workers ?? null,
+    paused: row?.paused ?? null,
     ...(counts?.kind === "failed" && { error: counts.error }),
   };
 }
 
-type Depths = { readonly own: Awaited<ReturnType<Queue["depth"]>>; readonly deadLettered: number | null };
+export type Depths = { readonly own: Awaited<ReturnType<Queue["depth"]>>; readonly deadLettered: number | null };
 
-async function depths(queues: QueueSet, name: string): Promise<Depths> {
+/** Of a queue of the set, and of its dead-letter queue. */
+export async function depths(queues: QueueSet, name: string): Promise<Depths> {
   // A name of the set is configured.
   const queue = queues.get(name) as Queue;
   const deadLetter = deadLetterOf(queues, name);
@@ -118,8 +127,8 @@ function deadLetterOf(queues: QueueSet, name: string): Queue | undefined {
   }
 }
 
-/** Its answer, or in a few words why there is none: the health is open to everybody, addresses are not for everybody. */
-async function asked<T>(code: ErrorCode, clock: Clock, question: Promise<T>): Promise<Part<T>> {
+/** Its answer, or in a few words why there is none: addresses are not for every caller. */
+export async function asked<T>(code: ErrorCode, clock: Clock, question: Promise<T>): Promise<Part<T>> {
   const answered = new AbortController();
   const limit = clock.after(PART_LIMIT_MS, answered.signal).then((): Part<T> => {
     return { kind: "failed", error: `${ERROR_CODES[code].title}: no answer within ${PART_LIMIT_MS} ms` };

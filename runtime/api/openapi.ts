@@ -6,6 +6,8 @@ import type { App } from "./app.ts";
 import { DOCS } from "./docs.ts";
 
 export const DOCS_PREFIX = "/docs";
+/** How the document names that a key is asked for. */
+export const SECURITY_SCHEME = "key";
 
 /** Before any route is added: only routes added later are documented. */
 export async function documentRoutes(app: App, version: string): Promise<void> {
@@ -22,8 +24,20 @@ export async function documentRoutes(app: App, version: string): Promise<void> {
       tags: [
         { name: "tasks", description: "Submit tasks and follow them." },
         { name: "demo", description: "The same around one task, `sleep`." },
+        { name: "access", description: "Keys, and who did what." },
+        { name: "queues", description: "Look at them, pause them, put their dead letters back to work." },
+        { name: "workers", description: "Who runs them." },
         { name: "health", description: "For load balancers and people." },
       ],
+      components: {
+        securitySchemes: {
+          [SECURITY_SCHEME]: {
+            type: "http",
+            scheme: "bearer",
+            description: "A key made by `taskiq-aws keygen`. What it must allow stands beside each operation.",
+          },
+        },
+      },
     },
     transform: createJsonSchemaTransform(CONVERSION),
     transformObject: onlyUsedComponents,
@@ -36,7 +50,7 @@ export async function documentRoutes(app: App, version: string): Promise<void> {
     theme: { title: "taskiq-aws" },
   });
   let text: string | undefined;
-  app.get("/openapi.json", { schema: { hide: true } }, (_request, reply) => {
+  app.get("/openapi.json", { config: { scope: null }, schema: { hide: true } }, (_request, reply) => {
     text ??= JSON.stringify(app.swagger());
     return reply.type("application/json").send(text);
   });

@@ -20,6 +20,7 @@ export function refuseOtherMethods(app: App): () => void {
       app.route({
         url,
         method: app.supportedMethods.filter((method) => !methods.has(method)),
+        config: { scope: null },
         schema: { hide: true },
         // Before the body is read.
         onRequest: (request, reply, done) => {

@@ -20,7 +20,10 @@ select id,
        not_before,
        created_at,
        started_at,
-       finished_at
+       finished_at,
+       group_key as ordering_key,
+       cancel_requested_at is not null as cancel_requested,
+       cancel_reason
   from taskiq.task
  where id = $1::uuid
    and tenant = $2::text

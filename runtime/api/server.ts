@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { fastify } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
+import { createVerifier } from "../access/verifier.ts";
 import type { Clock } from "../clock.ts";
 import type { Registry } from "../define/registry.ts";
 import type { Submitter } from "../flow/submit.ts";
@@ -10,17 +11,28 @@ import type { Log } from "../log.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
+import { guardRoutes } from "./access.ts";
 import type { App } from "./app.ts";
+import { auditRoutes } from "./audit-routes.ts";
 import { takeJsonBodies } from "./body.ts";
+import { bulkRoutes } from "./bulk-routes.ts";
+import { cancelRoutes } from "./cancel-routes.ts";
 import { demoRoutes } from "./demo-routes.ts";
+import { eventRoutes } from "./event-routes.ts";
 import { healthRoutes } from "./health-routes.ts";
+import { keyRoutes } from "./key-routes.ts";
+import { listRoutes } from "./list-routes.ts";
 import { documentRoutes } from "./openapi.ts";
 import { refuseOtherMethods } from "./other-methods.ts";
 import { answerProblems, sendProblem } from "./problem.ts";
+import { queueRoutes } from "./queue-routes.ts";
+import { scheduleRoutes } from "./schedule-routes.ts";
 import { createTaskReader } from "./task-reader.ts";
 import { taskRoutes } from "./task-routes.ts";
 import { validatorCompiler } from "./validation.ts";
 import { createWaiter } from "./waiter.ts";
+import { createWatcher } from "./watcher.ts";
+import { workerRoutes } from "./worker-routes.ts";
 
 export type ApiParts = {
   readonly submitter: Submitter;
@@ -37,10 +49,18 @@ export type ApiParts = {
     /** The longest delay a task may be submitted with. */
     readonly maxDelayMs: number;
   };
+  /** Silence after which a worker is shown lost: three of its heartbeats. */
+  readonly workerAliveMs: number;
   /** Of this package, for the OpenAPI document. */
   readonly version: string;
   /** The routes of the demonstration, `/tasks`. */
   readonly demo: boolean;
+  readonly access: {
+    /** `none`: everybody may do everything. */
+    readonly auth: "keys" | "none";
+    /** In the text of new keys: up to 20 lower-case letters, digits and hyphens. */
+    readonly environment: string;
+  };
 };
 
 export type Api = {
@@ -100,12 +120,27 @@ export async function createApi(parts: ApiParts): Promise<Api> {
     done();
   });
 
+  const verifier = createVerifier({ database, clock });
+  const { auth, environment } = parts.access;
+  guardRoutes(app, auth === "none" ? null : verifier);
   const waiter = createWaiter({ database, clock });
+  const watcher = createWatcher({ database, clock });
   const reader = createTaskReader({ database, payloads, waiter });
   await documentRoutes(app, parts.version);
   const refuse = refuseOtherMethods(app);
   if (parts.demo) demoRoutes(app, { submitter, reader });
-  taskRoutes(app, { submitter, reader, taskNames: [...parts.registry.keys()], limits });
+  // The document is open to everybody; the names are told to whoever has a key, in the answer to an unknown one.
+  const taskNames = auth === "none" ? [...parts.registry.keys()] : [];
+  taskRoutes(app, { submitter, reader, taskNames, limits });
+  cancelRoutes(app, { database });
+  listRoutes(app, { database, clock });
+  bulkRoutes(app, { database });
+  eventRoutes(app, { database, watcher });
+  workerRoutes(app, { database, workerAliveMs: parts.workerAliveMs });
+  scheduleRoutes(app, { database, submitter, taskNames, limits });
+  queueRoutes(app, { database, queues, log, clock });
+  keyRoutes(app, { database, environment, forget: verifier.forget });
+  auditRoutes(app, { database });
   healthRoutes(app, { database, queues, clock, draining: () => draining });
   refuse();
   await app.ready();
@@ -113,6 +148,7 @@ export async function createApi(parts: ApiParts): Promise<Api> {
   function drain(): void {
     draining = true;
     waiter.stop();
+    watcher.stop();
   }
 
   async function close(): Promise<void> {

@@ -1,11 +1,10 @@
 /** From the body of a request to tasks, the same way for every route that creates some. */
 import { z } from "zod";
+import type { Caller } from "../access/scope.ts";
 import type { Submitted, Submitter, TaskRequest } from "../flow/submit.ts";
+import { requireTaskScopes } from "./caller.ts";
 import { answer, DOCS, problems } from "./docs.ts";
 import { requestInvalid } from "./validation.ts";
-
-/** Access keys will tell tenants apart. */
-export const TENANT = "default";
 
 export const IDEMPOTENCY_HEADERS = z.object({
   "idempotency-key": z
@@ -47,17 +46,30 @@ export function acceptedText(taskId: string): string {
 }
 
 /**
- * Submits. Throws what the submitter throws, and `request_invalid` where a task's schema, which may call itself, runs out of
+ * Submits for the caller's tenant. Throws what the submitter throws, `scope_missing`, and `request_invalid` where a task's schema, which may call itself, runs out of
  * stack on input that is nested deeply. `listed`: the tasks stand in a list, and errors name them by their place.
  */
 export async function submitTasks(
   submitter: Submitter,
+  caller: Caller,
   requests: readonly TaskRequest[],
   headers: IdempotencyHeaders,
   listed = false,
 ): Promise<Submitted> {
+  requireTaskScopes(
+    caller,
+    requests.map(({ task }) => task),
+  );
+  const { tenant } = caller;
+  return await refusingDeepInput(() =>
+    submitter.submit(requests, { tenant, idempotencyKey: headers["idempotency-key"], listed }),
+  );
+}
+
+/** Throws `request_invalid` where a task's schema, which may call itself, runs out of stack in `work`. */
+export async function refusingDeepInput<T>(work: () => Promise<T>): Promise<T> {
   try {
-    return await submitter.submit(requests, { tenant: TENANT, idempotencyKey: headers["idempotency-key"], listed });
+    return await work();
   } catch (error) {
     if (!(error instanceof RangeError && /call stack/.test(error.message))) throw error;
     throw requestInvalid([

@@ -6,17 +6,17 @@ import { isTerminal } from "../model/task.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
+import { mayHaveFailed, readUnsuccessful } from "./attempts.ts";
 import { DOCS, problems } from "./docs.ts";
-import { TENANT } from "./submission.ts";
 import { type TaskRow, taskText } from "./task-view.ts";
 import type { Waiter } from "./waiter.ts";
 
 export type TaskReader = {
   /**
-   * The task as JSON text; when it is not over, after up to `waitMs`, or as soon as it is.
+   * The task of this tenant as JSON text; when it is not over, after up to `waitMs`, or as soon as it is.
    * Throws TaskiqError `task_not_found`, and what the payload store throws.
    */
-  read(id: string, waitMs: number, response: ServerResponse): Promise<string>;
+  read(id: string, tenant: string, waitMs: number, response: ServerResponse): Promise<string>;
 };
 
 export const TASK_PARAMS = z.object({
@@ -27,6 +27,7 @@ export const TASK_PARAMS = z.object({
 });
 
 const MAX_WAIT_SECONDS = 60;
+const MAX_ATTEMPTS_SHOWN = 50;
 
 export const TASK_QUERY = z.strictObject({
   wait_seconds: z.coerce.number().min(0).max(MAX_WAIT_SECONDS).default(0).register(DOCS, {
@@ -51,8 +52,8 @@ export type TaskReaderParts = {
 };
 
 export function createTaskReader({ database, payloads, waiter }: TaskReaderParts): TaskReader {
-  async function rowOf(id: string): Promise<TaskRow> {
-    const [row] = await database.query<TaskRow>(READ_TASK, [id, TENANT]);
+  async function rowOf(id: string, tenant: string): Promise<TaskRow> {
+    const [row] = await database.query<TaskRow>(READ_TASK, [id, tenant]);
     if (row !== undefined) return row;
     throw new TaskiqError(
       "task_not_found",
@@ -60,15 +61,20 @@ export function createTaskReader({ database, payloads, waiter }: TaskReaderParts
     );
   }
 
+  async function textOf(row: TaskRow): Promise<string> {
+    const attempts = mayHaveFailed(row) ? await readUnsuccessful(database, [row.id], MAX_ATTEMPTS_SHOWN) : undefined;
+    return await taskText(row, attempts?.get(row.id) ?? [], payloads);
+  }
+
   return {
-    async read(id, waitMs, response) {
-      const row = await rowOf(id);
-      if (waitMs === 0 || isTerminal(row.state)) return await taskText(row, payloads);
+    async read(id, tenant, waitMs, response) {
+      const row = await rowOf(id, tenant);
+      if (waitMs === 0 || isTerminal(row.state)) return await textOf(row);
       const gone = new AbortController();
       // Also when the caller hangs up, which the request itself does not say once it has been read.
       response.once("close", () => gone.abort());
       await waiter.finished(row.id, waitMs, gone.signal);
-      return await taskText(gone.signal.aborted ? row : await rowOf(id), payloads);
+      return await textOf(gone.signal.aborted ? row : await rowOf(id, tenant));
     },
   };
 }

@@ -1,5 +1,6 @@
 /** What a caller says about a task to be submitted: its shape, and how it reaches the submitter. */
 import { z } from "zod";
+import { systemClock } from "../clock.ts";
 import type { TaskRequest } from "../flow/submit.ts";
 import { PRIORITY_LIMITS } from "../model/task.ts";
 import { DOCS } from "./docs.ts";
@@ -15,12 +16,13 @@ const MAX_LABEL_CHARS = 1_000;
 const RESERVED_LABELS = "taskiq_aws";
 
 export function taskBody(taskNames: readonly string[], { maxPayloadBytes, maxDelayMs }: TaskLimits) {
-  return z.strictObject({
+  const known = taskNames.length === 0 ? [] : [`Known here: ${taskNames.join(", ")}.`];
+  const shape = {
     task: z
       .string()
       .min(1)
       .max(MAX_NAME_CHARS)
-      .register(DOCS, { description: `The name of a task. Known here: ${taskNames.join(", ")}.` }),
+      .register(DOCS, { description: ["The name of a task.", ...known].join(" ") }),
     input: z
       .unknown()
       .optional()
@@ -43,18 +45,43 @@ export function taskBody(taskNames: readonly string[], { maxPayloadBytes, maxDel
       .max(maxDelayMs / 1_000)
       .optional()
       .register(DOCS, { description: "The earliest start, in seconds from now. Default 0." }),
+    not_before: notBefore(maxDelayMs).optional(),
+    ordering_key: z.string().min(1).max(MAX_NAME_CHARS).optional().register(DOCS, {
+      description:
+        "FIFO queues: tasks with equal keys run one after the other, in the order they were submitted. Default: the task's id.",
+    }),
     labels: LABELS.optional(),
+  };
+  return z.strictObject(shape).check(({ value, issues }) => {
+    if (value.delay_seconds === undefined || value.not_before === undefined) return;
+    const message = "expected delay_seconds or not_before, got both";
+    issues.push({ code: "custom", input: value.not_before, path: ["not_before"], message });
   });
 }
 
+function notBefore(maxDelayMs: number) {
+  return z.iso
+    .datetime({ offset: true, error: "expected a time as in 2026-11-21T06:30:00Z, with Z or an offset such as +01:00" })
+    .refine((text) => Date.parse(text) - systemClock.wallMs() <= maxDelayMs, {
+      error: `expected a time at most ${maxDelayMs / 1_000} seconds from now`,
+    })
+    .register(DOCS, {
+      description:
+        "The earliest start as a point in time (RFC 3339), instead of `delay_seconds`; one in the past is now. As far away as `delay_seconds` may be.",
+    });
+}
+
 export function taskRequestOf(body: TaskBody): TaskRequest {
-  const { task, input, queue, priority, delay_seconds: delaySeconds, labels } = body;
+  const { task, input, queue, priority, ordering_key: orderingKey, labels } = body;
+  const { delay_seconds: delaySeconds, not_before: start } = body;
   return {
     task,
     input,
     queue,
     priority,
     ...(delaySeconds !== undefined && { delayMs: Math.round(delaySeconds * 1_000) }),
+    ...(start !== undefined && { notBefore: new Date(start) }),
+    orderingKey,
     labels,
   };
 }

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { Submitter } from "../flow/submit.ts";
 import type { App } from "./app.ts";
+import { callerOf } from "./caller.ts";
 import { answer } from "./docs.ts";
 import { ACCEPTED, acceptedText, IDEMPOTENCY_HEADERS, SUBMISSION_PROBLEMS, submitTasks } from "./submission.ts";
 import { READ_PROBLEMS, TASK_PARAMS, TASK_QUERY, type TaskReader } from "./task-reader.ts";
@@ -25,6 +26,7 @@ export function taskRoutes(app: App, { submitter, reader, taskNames, limits }: T
   app.post(
     "/v1/tasks",
     {
+      config: { scope: "enqueue" },
       schema: {
         operationId: "createTask",
         summary: "Submit a task",
@@ -35,7 +37,8 @@ export function taskRoutes(app: App, { submitter, reader, taskNames, limits }: T
       },
     },
     async (request, reply) => {
-      const { kind, ids } = await submitTasks(submitter, [taskRequestOf(request.body)], request.headers);
+      const tasks = [taskRequestOf(request.body)];
+      const { kind, ids } = await submitTasks(submitter, callerOf(request), tasks, request.headers);
       // One request makes one task.
       const id = ids[0] as string;
       if (kind === "replayed") reply.header("idempotency-replayed", "true");
@@ -46,6 +49,7 @@ export function taskRoutes(app: App, { submitter, reader, taskNames, limits }: T
   app.post(
     "/v1/tasks/batch",
     {
+      config: { scope: "enqueue" },
       schema: {
         operationId: "createTasks",
         summary: "Submit up to 1,000 tasks, all or none",
@@ -62,8 +66,8 @@ export function taskRoutes(app: App, { submitter, reader, taskNames, limits }: T
       },
     },
     async (request, reply) => {
-      const { tasks } = request.body;
-      const { kind, ids } = await submitTasks(submitter, tasks.map(taskRequestOf), request.headers, true);
+      const tasks = request.body.tasks.map(taskRequestOf);
+      const { kind, ids } = await submitTasks(submitter, callerOf(request), tasks, request.headers, true);
       if (kind === "replayed") reply.header("idempotency-replayed", "true");
       return reply
         .code(202)
@@ -75,6 +79,7 @@ export function taskRoutes(app: App, { submitter, reader, taskNames, limits }: T
   app.get(
     "/v1/tasks/:id",
     {
+      config: { scope: "read" },
       schema: {
         operationId: "getTask",
         summary: "Look at a task, or wait until it is over",
@@ -85,7 +90,8 @@ export function taskRoutes(app: App, { submitter, reader, taskNames, limits }: T
       },
     },
     async (request, reply) => {
-      const text = await reader.read(request.params.id, request.query.wait_seconds * 1_000, reply.raw);
+      const { tenant } = callerOf(request);
+      const text = await reader.read(request.params.id, tenant, request.query.wait_seconds * 1_000, reply.raw);
       return reply.type("application/json").send(text);
     },
   );

@@ -49,7 +49,9 @@ export function exitCodeOfError(error: unknown): ExitCode {
   if (error instanceof TaskiqError) return EXIT.usage;
   if (!(error instanceof ApiError)) return EXIT.bug;
   if (error.code === "wait_timeout") return EXIT.waitTimeout;
-  if (error.code === "task_not_found") return EXIT.notFound;
+  if (error.code === "task_not_found" || error.code === "key_not_found") return EXIT.notFound;
+  if (error.code === "worker_not_found") return EXIT.notFound;
+  if (error.code === "queue_not_found" || error.code === "schedule_not_found") return EXIT.notFound;
   // Any other 404 means that the address is wrong: something else is served there.
   if (error.code === "unexpected_answer" || error.code === "route_not_found") return EXIT.unreachable;
   const isRefusal = error.status !== null && error.status >= 400 && error.status < 500 && error.status !== 429;

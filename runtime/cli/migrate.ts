@@ -9,8 +9,10 @@ import { EXIT, type ExitCode } from "./exit-code.ts";
 import { reportError } from "./report-error.ts";
 import type { Screen } from "./screen.ts";
 
-export async function runMigrate({ json }: { json?: true }, screen: Screen): Promise<ExitCode> {
-  const { database, aws } = configFromProcess({ SERVICE_ROLE: "migrate" });
+export type MigrateCommandOptions = { readonly json?: true; readonly settings: Readonly<Record<string, string>> };
+
+export async function runMigrate({ json, settings }: MigrateCommandOptions, screen: Screen): Promise<ExitCode> {
+  const { database, aws } = configFromProcess({ SERVICE_ROLE: "migrate", ...settings });
   try {
     const { from, to } = await migrate(database.url, {
       caFile: database.caFile ?? undefined,

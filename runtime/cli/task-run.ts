@@ -1,7 +1,7 @@
 /** `taskiq-aws task run`: submits a task, and with `--wait` follows it to its end. */
-import { createClient } from "../client/client.ts";
 import type { Task } from "../client/task.ts";
 import { memberTexts } from "../wire/json-text.ts";
+import { openClient } from "./api-client.ts";
 import { EXIT, type ExitCode, exitCodeOfState } from "./exit-code.ts";
 import { readInput } from "./input.ts";
 import { describeEnd } from "./progress.ts";
@@ -14,6 +14,9 @@ export type TaskRunOptions = {
   readonly wait?: true;
   readonly timeoutSeconds?: number;
   readonly delaySeconds?: number;
+  /** Milliseconds. */
+  readonly delay?: number;
+  readonly at?: Date;
   readonly priority?: number;
   readonly queue?: string;
   readonly label?: Readonly<Record<string, string>>;
@@ -27,10 +30,12 @@ export async function runTask(
   options: TaskRunOptions,
   screen: Screen,
 ): Promise<ExitCode> {
-  const { url, wait, timeoutSeconds, delaySeconds, priority, queue, label, idempotencyKey, json } = options;
-  const client = createClient({ baseUrl: url });
+  const { url, wait, timeoutSeconds, delaySeconds, delay, at, priority, queue, label, idempotencyKey, json } = options;
+  const client = openClient(url);
   const { taskId } = await client.enqueue(task, await readInput(input, process.stdin), {
     ...(delaySeconds !== undefined && { delayMs: delaySeconds * 1_000 }),
+    ...(delay !== undefined && { delayMs: delay }),
+    ...(at !== undefined && { notBefore: at }),
     ...(priority !== undefined && { priority }),
     ...(queue !== undefined && { queue }),
     ...(label !== undefined && { labels: label }),

@@ -1,6 +1,6 @@
 /** `taskiq-aws task show`: a task as it is now, or with `--wait` as it has become. */
-import { createClient } from "../client/client.ts";
 import { systemClock } from "../clock.ts";
+import { openClient } from "./api-client.ts";
 import { EXIT, type ExitCode, exitCodeOfState } from "./exit-code.ts";
 import type { Screen } from "./screen.ts";
 import { taskBlock } from "./task-block.ts";
@@ -15,7 +15,7 @@ export type TaskShowOptions = {
 
 export async function showTask(id: string, options: TaskShowOptions, screen: Screen): Promise<ExitCode> {
   const { url, wait, timeoutSeconds, json } = options;
-  const client = createClient({ baseUrl: url });
+  const client = openClient(url);
   const timeoutMs = timeoutSeconds === undefined ? undefined : timeoutSeconds * 1_000;
   const task = wait === true ? await watchTask(client, id, { screen, timeoutMs }) : await client.get(id);
   screen.out.line(json === true ? task.json : taskBlock(task, screen.out, systemClock.wallMs()));

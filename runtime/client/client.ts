@@ -4,15 +4,22 @@ import type { z } from "zod";
 import { type Clock, systemClock } from "../clock.ts";
 import { type Health, readHealth } from "./health.ts";
 import { checkedKey } from "./idempotency-key.ts";
+import { createKeys, type Keys } from "./keys.ts";
 import { jsonObject, unexpectedAnswer } from "./problem.ts";
+import { createQueues, type Queues } from "./queues.ts";
 import { createRequester } from "./request.ts";
+import { createScheduleClient, type Schedules } from "./schedules.ts";
 import { readTask, type Task } from "./task.ts";
 import { type TaskReference, type TaskSettings, taskRequestJson } from "./task-request.ts";
+import { createTasks, type Tasks } from "./tasks.ts";
 import { type WaitOptions, waitForTask } from "./wait.ts";
+import { createWorkers, type Workers } from "./workers.ts";
 
 export type ClientOptions = {
   /** `http://127.0.0.1:8080`; it may have a path. */
   readonly baseUrl: string;
+  /** Sent with each request. Default: none, for an API that asks for none. */
+  readonly apiKey?: string;
   /** Default: that of Node. */
   readonly fetch?: typeof globalThis.fetch;
   /** One try of a request, to the last byte of its answer. Default 10,000 ms. */
@@ -60,12 +67,21 @@ export type Client = {
   wait(id: string, options?: WaitOptions): Promise<Task>;
   /** Also resolves when the deployment is not healthy. */
   health(): Promise<Health>;
+  /** Looking at many tasks, following one, cancelling and retrying. */
+  readonly tasks: Tasks;
+  readonly workers: Workers;
+  /** Tasks that are made again and again. */
+  readonly schedules: Schedules;
+  /** API keys, for a caller whose own key has the scope `admin`. */
+  readonly keys: Keys;
+  readonly queues: Queues;
 };
 
-/** Throws TaskiqError `config_invalid` when `baseUrl` is no http or https URL. Nothing is connected yet. */
+/** Throws TaskiqError `config_invalid` when `baseUrl` is no http or https URL, or `apiKey` cannot stand in a header. Nothing is connected yet. */
 export function createClient(options: ClientOptions): Client {
   const { baseUrl, fetch = globalThis.fetch, timeoutMs = 10_000, maxAttempts = 5, clock = systemClock } = options;
-  const requester = createRequester({ baseUrl, fetch, timeoutMs, maxAttempts, clock });
+  const { apiKey = null } = options;
+  const requester = createRequester({ baseUrl, apiKey, fetch, timeoutMs, maxAttempts, clock });
 
   async function look(id: string, heldMs: number, signal: AbortSignal | undefined): Promise<Task> {
     const query = heldMs === 0 ? "" : `?wait_seconds=${heldMs / 1_000}`;
@@ -107,5 +123,12 @@ export function createClient(options: ClientOptions): Client {
       const text = await requester.send({ method: "GET", path: "/health", alsoAccept: 503 });
       return readHealth(text) ?? refuse(text);
     },
+
+    tasks: createTasks({ requester, clock, get: (id) => look(id, 0, undefined), refuse }),
+    workers: createWorkers(requester, refuse),
+    schedules: createScheduleClient(requester, refuse),
+
+    keys: createKeys(requester, refuse),
+    queues: createQueues(requester, clock, refuse),
   };
 }

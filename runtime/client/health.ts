@@ -13,6 +13,8 @@ export type QueueHealth = {
   /** Messages that are due and not yet sent; null where the database did not answer. */
   readonly unsent: number | null;
   readonly workers: number | null;
+  /** Whether an operator has stopped the claims from it. */
+  readonly paused: boolean | null;
   /** Why some of it is null. */
   readonly error: string | null;
 };
@@ -50,6 +52,7 @@ function readQueue(body: Readonly<Record<string, unknown>>): QueueHealth {
     oldestAgeMs: oldestAgeSeconds === null ? null : oldestAgeSeconds * 1_000,
     unsent: numberOf(body.unsent),
     workers: numberOf(body.workers),
+    paused: typeof body.paused === "boolean" ? body.paused : null,
     error: textOf(body.error),
   };
 }

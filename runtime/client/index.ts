@@ -10,6 +10,12 @@ export {
   type IdempotencyOption,
 } from "./client.ts";
 export type { Health, QueueHealth } from "./health.ts";
-export type { Task } from "./task.ts";
+export type { ApiKey, Keys, NewApiKey } from "./keys.ts";
+export type { Queue, Queues, RedrivenTasks, RedriveOptions, RedriveReport } from "./queues.ts";
+export type { NewSchedule, Schedule, SchedulePage, Schedules } from "./schedules.ts";
+export type { Task, TaskSummary, UnsuccessfulAttempt } from "./task.ts";
+export type { EventOptions, TaskEvent } from "./task-events.ts";
 export { JsonText, type TaskReference, type TaskSettings } from "./task-request.ts";
+export type { BulkCount, BulkOptions, BulkOutcome, PageOptions, TaskFilter, TaskPage, Tasks } from "./tasks.ts";
 export type { WaitOptions } from "./wait.ts";
+export type { Worker, Workers } from "./workers.ts";

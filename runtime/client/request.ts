@@ -3,13 +3,14 @@
  * one each time: an answer that got lost on its way is asked for again, and nothing is done twice.
  */
 import type { Clock } from "../clock.ts";
+import { TaskiqError } from "../errors.ts";
 import { ApiError, mayPass } from "./api-error.ts";
 import { checkedBaseUrl } from "./base-url.ts";
 import { pause } from "./pause.ts";
 import { problemOf } from "./problem.ts";
 
 export type ApiRequest = {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "DELETE";
   /** With its query, `/v1/tasks/…?wait_seconds=20`. */
   readonly path: string;
   /** JSON. */
@@ -19,6 +20,8 @@ export type ApiRequest = {
   readonly alsoAccept?: number;
   /** How long the server may take on purpose, on top of the time for a request. */
   readonly heldMs?: number;
+  /** It must not be repeated: what it makes cannot be told from what an earlier try made. */
+  readonly once?: true;
   readonly signal?: AbortSignal | undefined;
 };
 
@@ -27,10 +30,21 @@ export type Requester = {
    * The body of a good answer. Throws ApiError, or the reason of `signal`.
    */
   send(request: ApiRequest): Promise<string>;
+  /** Opens a stream by GET, tried once; its body is not read yet. Throws ApiError, or the reason of `signal`. */
+  open(request: StreamRequest): Promise<Response>;
+};
+
+export type StreamRequest = {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Ends it, also while its body is read. */
+  readonly signal: AbortSignal;
 };
 
 export type RequesterOptions = {
   readonly baseUrl: string;
+  /** Null: none is sent. */
+  readonly apiKey: string | null;
   readonly fetch: typeof globalThis.fetch;
   readonly timeoutMs: number;
   readonly maxAttempts: number;
@@ -45,6 +59,7 @@ const MAX_RETRY_AFTER_MS = 30_000;
 export function createRequester(options: RequesterOptions): Requester {
   const { fetch, timeoutMs, maxAttempts, clock } = options;
   const baseUrl = checkedBaseUrl(options.baseUrl);
+  const authorization = options.apiKey === null ? null : `Bearer ${checkedApiKey(options.apiKey)}`;
 
   /** One try: its answer, or an ApiError and how long the server wants to be left alone. */
   async function attempt(request: ApiRequest): Promise<Outcome> {
@@ -58,6 +73,7 @@ export function createRequester(options: RequesterOptions): Requester {
         redirect: "manual",
         headers: {
           accept: "application/json",
+          ...(authorization !== null && { authorization }),
           ...(body !== undefined && { "content-type": "application/json" }),
           ...(idempotencyKey !== undefined && { "idempotency-key": idempotencyKey }),
         },
@@ -80,11 +96,41 @@ export function createRequester(options: RequesterOptions): Requester {
       for (let tries = 1; ; tries++) {
         const outcome = await attempt(request);
         if (outcome.kind === "answered") return outcome.text;
-        if (tries >= maxAttempts || !mayPass(outcome.error)) throw outcome.error;
+        if (tries >= maxAttempts || request.once === true || !mayPass(outcome.error)) throw outcome.error;
         await pause(outcome.retryAfterMs + jitterMs(tries), request.signal, clock);
       }
     },
+    async open({ path, headers, signal }) {
+      // Until the head has come; the body may take for ever.
+      const limit = new AbortController();
+      const timer = setTimeout(() => limit.abort(), timeoutMs);
+      try {
+        const response = await fetch(`${baseUrl}${path}`, {
+          redirect: "manual",
+          headers: { ...headers, ...(authorization !== null && { authorization }) },
+          signal: AbortSignal.any([signal, limit.signal]),
+        });
+        if (response.ok) return response;
+        throw problemOf(response, await response.text(), baseUrl);
+      } catch (cause) {
+        if (signal.aborted) throw signal.reason;
+        if (cause instanceof ApiError) throw cause;
+        const reason = limit.signal.aborted ? `no answer within ${timeoutMs} ms` : networkReason(cause);
+        throw unreachable(baseUrl, reason, cause);
+      } finally {
+        clearTimeout(timer);
+      }
+    },
   };
+}
+
+/** Not shown in the error: it is a secret, whatever is wrong with it. */
+function checkedApiKey(key: string): string {
+  if (/^[!-~]{1,200}$/.test(key)) return key;
+  throw new TaskiqError(
+    "config_invalid",
+    "expected an API key of 1 to 200 visible ASCII characters, got something else.",
+  );
 }
 
 type Outcome =

@@ -12,6 +12,8 @@ export type TaskSettings = {
   readonly priority?: number;
   /** 0..31,536,000,000 ms (a year) until it may start. Default 0. */
   readonly delayMs?: number;
+  /** The earliest start, instead of `delayMs`, as far away as that may be; one in the past is now. */
+  readonly notBefore?: Date;
   /** At most 50; names to 200 characters, values to 1,000. Names that start with `taskiq_aws` are reserved. */
   readonly labels?: Readonly<Record<string, string>>;
 };
@@ -32,20 +34,22 @@ export class JsonText {
  * Throws TaskiqError `not_json` for an input that JSON cannot carry.
  */
 export function taskRequestJson(task: string, input: unknown, settings: TaskSettings): string {
-  const { queue, priority, delayMs, labels } = settings;
+  const { queue, priority, delayMs, notBefore, labels } = settings;
   const members = {
     task: JSON.stringify(task),
     input: inputJson(input),
     queue: JSON.stringify(queue),
     priority: JSON.stringify(priority),
     delay_seconds: delayMs === undefined ? undefined : JSON.stringify(delayMs / 1_000),
+    not_before: JSON.stringify(notBefore),
     labels: JSON.stringify(labels),
   };
   const present = Object.entries(members).filter(([, json]) => json !== undefined);
   return `{${present.map(([name, json]) => `"${name}":${json}`).join(",")}}`;
 }
 
-function inputJson(input: unknown): string | undefined {
+/** The text of an input; undefined where there is none. Throws TaskiqError `not_json`. */
+export function inputJson(input: unknown): string | undefined {
   if (input === undefined) return undefined;
   return input instanceof JsonText ? input.text : encodeJson(input);
 }

@@ -2,7 +2,8 @@
 import type { TaskError, TaskState } from "../model/task.ts";
 import { jsonObject } from "./problem.ts";
 
-export type Task = {
+/** A task as a list shows it, without its payloads. */
+export type TaskSummary = {
   readonly taskId: string;
   /** The name it was defined under. */
   readonly task: string;
@@ -15,21 +16,42 @@ export type Task = {
   /** How often a worker died while running it. */
   readonly losses: number;
   readonly priority: number;
+  /** FIFO queues: tasks with equal keys run one after the other. */
+  readonly orderingKey: string | null;
   readonly labels: Readonly<Record<string, string>>;
-  readonly input: unknown;
-  /** What the handler returned; null until the task has succeeded. */
-  readonly result: unknown;
+  /** Why the task, or its last attempt, failed; in a list without its stack. */
   readonly error: TaskError | null;
   /** Who runs it, or ran it last. */
   readonly worker: string | null;
   /** From 0 to 1. */
   readonly progress: number | null;
   readonly progressMessage: string | null;
+  /** Somebody asked to cancel it; what runs is being stopped. */
+  readonly cancelRequested: boolean;
+  readonly cancelReason: string | null;
   /** When it may start at the earliest. */
   readonly dueAt: Date;
   readonly createdAt: Date;
   readonly startedAt: Date | null;
   readonly finishedAt: Date | null;
+};
+
+/** An attempt that came to nothing. */
+export type UnsuccessfulAttempt = {
+  readonly attempt: number;
+  readonly outcome: "failed" | "retried" | "lost" | "released" | "cancelled";
+  readonly worker: string | null;
+  readonly error: TaskError | null;
+  readonly startedAt: Date | null;
+  readonly endedAt: Date;
+};
+
+export type Task = TaskSummary & {
+  readonly input: unknown;
+  /** What the handler returned; null until the task has succeeded. */
+  readonly result: unknown;
+  /** The latest that came to nothing, at most 50, oldest first. */
+  readonly attempts: readonly UnsuccessfulAttempt[];
   /** The answer as it came. Numbers that JavaScript would round, such as 2^64, stand exact in it. */
   readonly json: string;
 };
@@ -44,6 +66,8 @@ type TaskBody = {
   failures: number;
   losses: number;
   priority: number;
+  /** Absent in answers of an API older than this client, as the next ones with a question mark. */
+  ordering_key?: string | null;
   labels: Record<string, string>;
   input: unknown;
   result: unknown;
@@ -51,18 +75,40 @@ type TaskBody = {
   worker: string | null;
   progress: number | null;
   progress_message: string | null;
+  cancel_requested?: boolean;
+  cancel_reason?: string | null;
   due_at: string;
   created_at: string;
   started_at: string | null;
   finished_at: string | null;
+  attempts?: AttemptBody[];
+};
+
+type AttemptBody = {
+  attempt: number;
+  outcome: UnsuccessfulAttempt["outcome"];
+  worker: string | null;
+  error: TaskError | null;
+  started_at: string | null;
+  ended_at: string;
 };
 
 /** The task in an answer; undefined when there is none. */
 export function readTask(json: string): Task | undefined {
   const object = jsonObject(json);
-  if (typeof object?.task_id !== "string" || typeof object.state !== "string") return undefined;
+  const summary = readSummary(object);
+  if (summary === undefined) return undefined;
+  // What is a task at all is one as the API describes it.
+  const { input, result, attempts = [] } = object as TaskBody;
+  return { ...summary, input, result, attempts: attempts.map(readAttempt), json };
+}
+
+/** One task of a list; undefined for what is none. */
+export function readSummary(value: unknown): TaskSummary | undefined {
+  if (typeof value !== "object" || value === null || !("task_id" in value) || !("state" in value)) return undefined;
+  if (typeof value.task_id !== "string" || typeof value.state !== "string") return undefined;
   // Whoever answers with an id and a state is the API, which keeps to its OpenAPI description.
-  const body = object as TaskBody;
+  const body = value as TaskBody;
   return {
     taskId: body.task_id,
     task: body.task,
@@ -72,19 +118,23 @@ export function readTask(json: string): Task | undefined {
     failures: body.failures,
     losses: body.losses,
     priority: body.priority,
+    orderingKey: body.ordering_key ?? null,
     labels: body.labels,
-    input: body.input,
-    result: body.result,
     error: body.error,
     worker: body.worker,
     progress: body.progress,
     progressMessage: body.progress_message,
+    cancelRequested: body.cancel_requested ?? false,
+    cancelReason: body.cancel_reason ?? null,
     dueAt: new Date(body.due_at),
     createdAt: new Date(body.created_at),
     startedAt: dateOrNull(body.started_at),
     finishedAt: dateOrNull(body.finished_at),
-    json,
   };
+}
+
+function readAttempt({ attempt, outcome, worker, error, started_at, ended_at }: AttemptBody): UnsuccessfulAttempt {
+  return { attempt, outcome, worker, error, startedAt: dateOrNull(started_at), endedAt: new Date(ended_at) };
 }
 
 function dateOrNull(text: string | null): Date | null {

@@ -23,6 +23,21 @@ export type Context = {
   progress(fraction: number, message?: string): void;
 };
 
+/**
+ * What a handler has beside that where it runs in the worker and answers for processes that it starts: the `command` task.
+ * Not for others: in a process of its own a handler has neither.
+ */
+export type HostContext = Context & {
+  /** Resolves when the grace time after an abort is over: whatever the handler has started must be killed now. */
+  readonly abandoned: Promise<void>;
+  /**
+   * Keeps a JSON value that is too large for a result in the payload store, under this task, as long as the bucket's lifecycle says.
+   * @returns its reference
+   * @throws TaskiqError `not_json`, `payload_too_large`, `payload_unavailable`
+   */
+  store(value: unknown): Promise<string>;
+};
+
 /** Lines of a handler's own: each is an event `task.log` that names the task and the attempt. None of these throws. */
 export type TaskLog = {
   /** For people who look for a cause; written with `TASKIQ_LOG_LEVEL=debug` only. */

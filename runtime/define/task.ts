@@ -25,9 +25,35 @@ export type TaskOptions<Schema extends z.ZodType, Output> = {
   readonly maxLosses?: number;
   /** What a dead worker means: run again (default), or fail. */
   readonly onLost?: "requeue" | "fail";
+  /**
+   * `inline` (default): in the worker's own process, for code that waits more than it computes.
+   * `process`: in a child process, for code that computes, calls native code or is not trusted. It gets no secrets in its environment, and is
+   * killed `graceMs` after its signal is aborted, with everything it started. Its result goes over as JSON, also to `commit`, which runs in
+   * the worker. The module that defines the task is loaded there too: TASKIQ_TASK_MODULES, or runtime/tasks/.
+   */
+  readonly isolation?: "inline" | "process";
+  /**
+   * Largest heap of the child process in MiB, from 32 to 65,536; on Linux its resident memory, buffers and native code included, may be 128 MiB
+   * more, looked at once a second. Beyond it the attempt fails as `out_of_memory`. Default 512.
+   */
+  readonly memoryMb?: number;
+  /** Whether the child process gets the worker's AWS credentials: `none` (default) or `inherit`. */
+  readonly awsCredentials?: "none" | "inherit";
+  /**
+   * Limits across the whole fleet, at most 4. Only on standard queues in the order `named`.
+   * `key`: what shares the limit, 1 to 200 characters: a text, or made from the input, such as one a customer. `maxRunning`: most at once, from 1.
+   * `perSecond`: most starts a second, above 0; fractions are allowed.
+   */
+  readonly limits?: readonly TaskLimit<Schema>[];
   run(input: z.output<Schema>, ctx: Context): Output | Promise<Output>;
   /** Writes the effects of the task in the transaction that records its completion, within `TASKIQ_COMMIT_TIMEOUT_MS`. */
   commit?(tx: CommitClient, output: Awaited<Output>, ctx: Context): void | Promise<void>;
+};
+
+export type TaskLimit<Schema extends z.ZodType = z.ZodType> = {
+  readonly key: string | ((input: z.output<Schema>) => string);
+  readonly maxRunning?: number;
+  readonly perSecond?: number;
 };
 
 /** A checked definition. The type parameters live on in `input` and `run`; a registry holds definitions of any type. */
@@ -37,9 +63,16 @@ export type TaskDefinition<Schema extends z.ZodType = z.ZodType, Output = unknow
   readonly queue: string;
   readonly priority: number;
   readonly policy: TaskPolicy;
+  readonly limits: readonly TaskLimit<Schema>[];
+  /** With isolation `process` only. */
+  readonly process?: ProcessOptions;
   run(input: z.output<Schema>, ctx: Context): Output | Promise<Output>;
   commit?(tx: CommitClient, output: Awaited<Output>, ctx: Context): void | Promise<void>;
 };
+
+export type ProcessOptions = { readonly memoryMb: number; readonly awsCredentials: "none" | "inherit" };
+
+const DEFAULT_MEMORY_MB = 512;
 
 /**
  * Defines a task.
@@ -58,13 +91,17 @@ export function defineTask<Schema extends z.ZodType, Output>(
       `defineTask(${JSON.stringify(options.name)}): ${problems.join("; ")}. Correct the definition.`,
     );
   }
-  const { name, queue, priority, retry, timeoutMs, graceMs, maxLosses, onLost } = checked.data;
+  const { name, queue, priority, retry, timeoutMs, graceMs, maxLosses, onLost, isolation } = checked.data;
+  const { memoryMb = DEFAULT_MEMORY_MB, awsCredentials = "none" } = checked.data;
   return {
     name,
     input: options.input,
     queue,
     priority,
-    policy: { timeoutMs, graceMs, maxLosses, onLost, isolation: "inline", ...retry },
+    policy: { timeoutMs, graceMs, maxLosses, onLost, isolation, ...retry },
+    // As the shape has checked it; zod does not see the type of the key's function.
+    limits: options.limits ?? [],
+    ...(isolation === "process" && { process: { memoryMb, awsCredentials } }),
     run: options.run,
     ...(options.commit && { commit: options.commit }),
   };
@@ -81,7 +118,7 @@ function shown(path: readonly PropertyKey[], options: object): string {
 const within = (limits: { min: number; max: number; default: number }) =>
   z.int().min(limits.min).max(limits.max).default(limits.default);
 
-const SHAPE = z.strictObject({
+const FIELDS = z.strictObject({
   name: z
     .string()
     .max(200)
@@ -100,6 +137,31 @@ const SHAPE = z.strictObject({
   graceMs: within(POLICY_LIMITS.graceMs),
   maxLosses: within(POLICY_LIMITS.maxLosses),
   onLost: z.enum(["requeue", "fail"]).default("requeue"),
+  isolation: z.enum(["inline", "process"]).default("inline"),
+  memoryMb: z.int().min(32).max(65_536).optional(),
+  awsCredentials: z.enum(["none", "inherit"]).optional(),
+  limits: z
+    .array(
+      z
+        .strictObject({
+          key: z.union([z.string().min(1).max(200), z.custom<() => string>((value) => typeof value === "function")]),
+          maxRunning: z.int().min(1).max(1_000_000).optional(),
+          perSecond: z.number().min(0.000_1).max(100_000).optional(),
+        })
+        .refine(({ maxRunning, perSecond }) => maxRunning !== undefined || perSecond !== undefined, {
+          error: "expected maxRunning, perSecond or both",
+        }),
+    )
+    .max(4)
+    .optional(),
   run: z.custom<() => unknown>((value) => typeof value === "function", "expected a function"),
   commit: z.custom<() => unknown>((value) => typeof value === "function", "expected a function").optional(),
+});
+
+const SHAPE = FIELDS.superRefine(({ isolation, memoryMb, awsCredentials }, context) => {
+  if (isolation === "process") return;
+  for (const [field, value] of Object.entries({ memoryMb, awsCredentials })) {
+    if (value === undefined) continue;
+    context.addIssue({ code: "custom", path: [field], message: 'expected it with isolation "process" only' });
+  }
 });

@@ -16,7 +16,7 @@ export type Backlog = {
    * up to a minute old, and a fleet that sleeps must not wait for them.
    */
   readonly backlog: number;
-  /** Messages in all queues; approximate, as SQS counts. */
+  /** Messages in all queues that are not paused, for whose work no worker is needed; approximate, as SQS counts. */
   readonly visible: number;
   /** Due tasks whose doorbell is not sent yet. Counted up to 10,000, as all that the database counts. */
   readonly dueInOutbox: number;
@@ -65,6 +65,7 @@ type Row = {
 };
 
 const READ_BACKLOG = loadSql(import.meta.url, "./read-backlog.sql");
+const READ_PAUSED = loadSql(import.meta.url, "./read-paused.sql");
 const WORKER_ALIVE_MS = 30_000;
 
 /** Throws when the database or a queue does not answer: half of a backlog would look like a small one. */
@@ -73,12 +74,14 @@ export async function readBacklog({
   queues,
   workerAliveMs = WORKER_ALIVE_MS,
 }: BacklogParts): Promise<Backlog> {
+  const paused = new Set((await database.query<{ queue: string }>(READ_PAUSED, [])).map(({ queue }) => queue));
+  const served = queues.names.filter((name) => !paused.has(name));
   const [[row], counts] = await Promise.all([
-    database.query<Row>(READ_BACKLOG, [[...queues.names], workerAliveMs]),
+    database.query<Row>(READ_BACKLOG, [served, workerAliveMs]),
     Promise.all(queues.names.map((name) => countQueue(queues, name))),
   ]);
   if (row === undefined) throw new Error("expected one row of read-backlog.sql, got none");
-  const visible = counts.reduce((sum, queue) => sum + queue.visible, 0);
+  const visible = counts.reduce((sum, queue) => sum + (paused.has(queue.name) ? 0 : queue.visible), 0);
   return {
     backlog: Math.max(visible + row.due_in_outbox, row.oldest_queued_ms === null ? 0 : 1),
     visible,

@@ -5,6 +5,7 @@
 
 import type { Clock } from "../clock.ts";
 import type { Announcer } from "../flow/announce.ts";
+import { sweepLimits } from "../flow/limits.ts";
 import { prune } from "../flow/prune.ts";
 import { reap } from "../flow/reap.ts";
 import { ringAgain } from "../flow/ring-again.ts";
@@ -43,6 +44,9 @@ const REAP_BATCH = 200;
 /** At most so many rows a queue and turn, whatever the depth: ringing again must never become the load. */
 const RING_AGAIN_BATCH = 500;
 const PRUNE_BATCH = 1_000;
+/** Waiters that a release has missed: rare, and so is the search for them. */
+const SWEEP_INTERVAL_MS = 5_000;
+const SWEEP_BATCH = 100;
 const PING_TIMEOUT_MS = 2_000;
 
 export function createExecutor(parts: ExecutorParts): Executor {
@@ -83,6 +87,12 @@ export function createExecutor(parts: ExecutorParts): Executor {
     return false;
   }
 
+  async function limitsStep(): Promise<boolean> {
+    const rung = await sweepLimits(database, SWEEP_BATCH);
+    if (rung > 0) log.info("limits.swept", { count: rung });
+    return false;
+  }
+
   async function pruneStep(): Promise<boolean> {
     const pruned = await prune(database, parts.payloads, { retentionMs: settings.retentionMs, limit: PRUNE_BATCH });
     if (pruned.tasks + pruned.idempotencyKeys > 0) log.info("prune.done", pruned);
@@ -93,6 +103,7 @@ export function createExecutor(parts: ExecutorParts): Executor {
     { name: "announce", intervalMs: settings.announceIntervalMs, step: announceStep },
     { name: "reap", intervalMs: settings.reapIntervalMs, step: reapStep },
     { name: "ring-again", intervalMs: settings.ringAgainIntervalMs, step: ringAgainStep },
+    { name: "limits", intervalMs: SWEEP_INTERVAL_MS, step: limitsStep },
     { name: "prune", intervalMs: settings.pruneIntervalMs, step: pruneStep },
     ...(parts.extraLoops ?? []),
   ];

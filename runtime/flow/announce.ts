@@ -6,12 +6,15 @@
  */
 
 import type { Log } from "../log.ts";
+import { delayOfPriorityMs, type QueueOptions } from "../model/queue.ts";
 import type { TaskError, TaskState } from "../model/task.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Queryable } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
 import type { Outgoing, Queue, SendOutcome } from "../queue/queue.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
+import { deadTaskAttributes } from "../wire/dead-letter.ts";
+import { sqsGroupOf } from "../wire/group.ts";
 import { encodeDoorbell } from "../wire/message.ts";
 import { encodeResult } from "../wire/result.ts";
 
@@ -21,6 +24,10 @@ export type Doorbell = {
   readonly id: string;
   readonly name: string;
   readonly queue: string;
+  readonly tenant: string;
+  /** Its group, on a FIFO queue. */
+  readonly group: string | null;
+  readonly priority: number;
 };
 
 export type Announcer = {
@@ -64,6 +71,11 @@ type LeasedRow = {
   state: TaskState | null;
   attempt: number;
   error: string | null;
+  worker: string | null;
+  finished_at: Date | null;
+  tenant: string;
+  group_key: string | null;
+  priority: number;
 };
 
 type RecordedRow = {
@@ -119,10 +131,11 @@ export function createAnnouncer(parts: AnnouncerParts): Announcer {
   async function sendDoorbells(doorbells: readonly Doorbell[]): Promise<number[]> {
     const settled: number[] = [];
     for (const [queueName, group] of byQueue(doorbells)) {
-      const bodies = group.map((doorbell) => ({
-        body: encodeDoorbell({ taskId: doorbell.id, taskName: doorbell.name }),
-      }));
-      const outcomes = await sendTo(queueName, bodies);
+      const options = queues.options(queueName);
+      const outcomes = await sendTo(
+        queueName,
+        group.map((doorbell) => messageOf(doorbell, options)),
+      );
       for (const [index, doorbell] of group.entries()) {
         if (outcomes[index]?.kind === "sent") settled.push(doorbell.outboxId);
       }
@@ -179,7 +192,12 @@ export function createAnnouncer(parts: AnnouncerParts): Announcer {
   async function sendDeadLetters(rows: readonly LeasedRow[]): Promise<number[]> {
     const settled: number[] = [];
     for (const [queueName, group] of byQueue(rows)) {
-      const outcomes = await sendTo(queueName, group.map(deadLetterOf), true);
+      const isFifo = queues.options(queueName).type === "fifo";
+      const outcomes = await sendTo(
+        queueName,
+        group.map((row) => deadLetterOf(row, isFifo)),
+        true,
+      );
       for (const [index, row] of group.entries()) if (outcomes[index]?.kind === "sent") settled.push(row.outbox_id);
     }
     return settled;
@@ -209,20 +227,40 @@ export function createAnnouncer(parts: AnnouncerParts): Announcer {
 }
 
 function doorbellOf(row: LeasedRow): Doorbell {
-  return { outboxId: row.outbox_id, id: row.id, name: row.name, queue: row.queue };
+  const { outbox_id: outboxId, id, name, queue, tenant, group_key: group, priority } = row;
+  return { outboxId, id, name, queue, tenant, group, priority };
+}
+
+/** The doorbell as its queue wants it. A repeated send of one outbox row is one message on a FIFO queue. */
+function messageOf(doorbell: Doorbell, { type, fair, delayByPriority }: QueueOptions): Outgoing {
+  const body = encodeDoorbell({ taskId: doorbell.id, taskName: doorbell.name });
+  if (type === "fifo") {
+    return { body, groupId: doorbell.group ?? doorbell.id, deduplicationId: String(doorbell.outboxId) };
+  }
+  const delayMs = delayByPriority ? delayOfPriorityMs(doorbell.priority) : 0;
+  return {
+    body,
+    ...(fair && { groupId: sqsGroupOf(doorbell.tenant) }),
+    ...(delayMs > 0 && { delayMs }),
+  };
 }
 
 /** The doorbell of the task, so that a redrive rings for it, with what an operator wants to know at a glance. */
-function deadLetterOf(row: LeasedRow): Outgoing {
+function deadLetterOf(row: LeasedRow, isFifo: boolean): Outgoing {
   const error: TaskError | null = row.error === null ? null : JSON.parse(row.error);
   return {
     body: encodeDoorbell({ taskId: row.id, taskName: row.name }),
-    attributes: {
+    ...(isFifo && { groupId: row.group_key ?? row.id, deduplicationId: String(row.outbox_id) }),
+    attributes: deadTaskAttributes({
       reason: error?.code ?? "failed",
-      task_id: row.id,
-      attempt: String(row.attempt),
-      source_queue: row.queue,
-    },
+      errorType: error?.type ?? null,
+      taskId: row.id,
+      task: row.name,
+      queue: row.queue,
+      attempt: row.attempt,
+      worker: row.worker,
+      failedAt: row.finished_at,
+    }),
   };
 }
 

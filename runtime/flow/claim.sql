@@ -12,6 +12,8 @@ with held as materialized (
      and t.state::text = 'queued'
      and t.not_before <= now()
      and t.name = any($4::text[])
+     -- Those are claimed under the locks of their limits (claim-limited.sql).
+     and t.limit_keys is null
    order by t.id
      for update of t skip locked
 )

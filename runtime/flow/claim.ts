@@ -22,6 +22,8 @@ export type ClaimedTask = {
   readonly inputRef: string | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly traceContext: string | null;
+  /** It holds room at limit keys, which its end gives back. */
+  readonly limited: boolean;
   readonly policy: Pick<TaskPolicy, "timeoutMs" | "graceMs" | "maxAttempts" | "backoffMs" | "maxBackoffMs">;
   readonly createdAt: Date;
   /** From due to claimed, by the database's clock. */
@@ -31,7 +33,15 @@ export type ClaimedTask = {
 export type Verdict =
   | { readonly kind: "claimed"; readonly task: ClaimedTask }
   | {
-      readonly kind: "missing" | "finished" | "running" | "contended" | "not_due" | "unknown_task" | "unknown_expired";
+      readonly kind:
+        | "missing"
+        | "finished"
+        | "running"
+        | "contended"
+        | "limited"
+        | "not_due"
+        | "unknown_task"
+        | "unknown_expired";
     };
 
 export type ClaimOptions = {
@@ -47,7 +57,8 @@ export type ClaimOptions = {
 /** A task unknown to one worker is rung again after this time: during a rolling deploy another one may know it. */
 const UNKNOWN_TASK_AGAIN_MS = 30_000;
 
-type Row = {
+/** A row of claim.sql, claim-group.sql and claim-best.sql. */
+export type ClaimedRow = {
   id: string;
   attempt: number;
   failures: number;
@@ -66,6 +77,8 @@ type Row = {
   created_at: Date;
   not_before: Date;
   started_at: Date;
+  /** Only claim-limited.sql has it. */
+  limit_keys?: readonly string[];
 };
 
 type Declined = { id: string; verdict: Exclude<Verdict["kind"], "claimed"> };
@@ -82,7 +95,7 @@ export async function claim(
   ids: readonly string[],
   options: ClaimOptions,
 ): Promise<Map<string, Verdict>> {
-  const rows = await database.query<Row>(CLAIM, [ids, options.worker, options.leaseMs, options.knownTasks]);
+  const rows = await database.query<ClaimedRow>(CLAIM, [ids, options.worker, options.leaseMs, options.knownTasks]);
   const verdicts = new Map<string, Verdict>();
   for (const row of rows) verdicts.set(row.id, { kind: "claimed", task: taskOf(row, options.queue) });
   if (rows.length === ids.length) return verdicts;
@@ -95,6 +108,16 @@ export async function claim(
     verdicts.set(row.id, { kind: row.verdict });
   }
   return verdicts;
+}
+
+/** Why these tasks are not to be had now. Rings again for those unknown here, and fails them when they have waited too long. */
+export async function declineAll(
+  database: Queryable,
+  ids: readonly string[],
+  options: ClaimOptions,
+): Promise<Map<string, Verdict>> {
+  const rows = await decline(database, ids, false, options);
+  return new Map(rows.map(({ id, verdict }) => [id, { kind: verdict }]));
 }
 
 /** After a claim that was won nothing may be lost: without an answer the rest is contended, and looked at again. */
@@ -119,7 +142,7 @@ async function decline(
 
 const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
 
-function taskOf(row: Row, queue: string): ClaimedTask {
+export function taskOf(row: ClaimedRow, queue: string): ClaimedTask {
   return {
     id: row.id,
     attempt: row.attempt,
@@ -132,6 +155,7 @@ function taskOf(row: Row, queue: string): ClaimedTask {
     inputRef: row.input_ref,
     labels: row.labels === null ? NO_LABELS : JSON.parse(row.labels),
     traceContext: row.trace_context,
+    limited: row.limit_keys !== undefined,
     policy: {
       timeoutMs: row.timeout_ms,
       graceMs: row.grace_ms,

@@ -39,6 +39,7 @@ export function keyOf({ id, attempt }: AttemptRef): string {
 
 /**
  * Records one success in the transaction in which `effects` writes: the fence first, then the effects, then the outcome.
+ * @param limits of a task that has some: locks their keys first, and frees them last
  * @returns false when the attempt does not own its task any more; `effects` was not called then
  * @throws what `effects` threw; `commit_unknown` when the answer to the commit was lost
  */
@@ -46,8 +47,14 @@ export async function completeWithEffects(
   database: Database,
   success: Success,
   effects: (tx: Transaction) => Promise<void>,
+  limits: {
+    readonly lock: (tx: Transaction) => Promise<void>;
+    readonly free: (tx: Transaction) => Promise<void>;
+  } | null = null,
 ): Promise<boolean> {
   return await database.transaction(async (tx) => {
+    // Keys before rows. Others of these keys wait for the effects, which are bounded.
+    await limits?.lock(tx);
     const held = await tx.query(LOCK_ATTEMPT, [success.id, success.attempt]);
     if (held.length === 0) return false;
     await effects(tx);
@@ -58,6 +65,7 @@ export async function completeWithEffects(
         `Task ${success.id}: expected attempt ${success.attempt} to own the row it has locked, its completion was refused. The commit must not change taskiq's tables.`,
       );
     }
+    await limits?.free(tx);
     return true;
   });
 }

@@ -6,6 +6,7 @@
 --   missing          no such row
 --   finished         terminal
 --   running          another attempt owns it (its lease and the reaper look after it)
+--   limited          queued, due and known, with limits of its own: claim-limited.sql decides
 --   contended        another claim holds the row, or held it a moment ago
 --   not_due          queued for later; its outbox row exists, left or inserted here
 --   unknown_task     queued, name unknown here; rung again by its outbox row
@@ -17,6 +18,7 @@ with held as materialized (
          t.not_before,
          case
            when t.not_before > now() then 'not_due'
+           when t.name = any($2::text[]) and t.limit_keys is not null then 'limited'
            when t.name = any($2::text[]) then 'contended'
            when t.not_before > now() - $3::float8 * interval '1 millisecond' then 'unknown_task'
            else 'unknown_expired'
@@ -35,6 +37,7 @@ expired as (
            'type', 'UnknownTask',
            'message', format('No worker knows the task "%s". Deploy a worker that defines it, then redrive.', t.name)
          ),
+         parked_on = null,
          finished_at = now()
     from held
    where t.id = any($1::uuid[])

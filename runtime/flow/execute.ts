@@ -1,6 +1,6 @@
 /** Run the handler of one attempt. Returns an outcome, never throws: whatever a handler does, there is something to record. */
 
-import type { Context, TaskLog } from "../define/context.ts";
+import type { Context, HostContext, TaskLog } from "../define/context.ts";
 import { RetryableError, TerminalError } from "../define/errors.ts";
 import type { ExecutingTask, Middlewares } from "../define/middleware.ts";
 import type { TaskDefinition } from "../define/task.ts";
@@ -41,17 +41,38 @@ export type ExecuteParts = {
   readonly middlewares: Middlewares;
   readonly log: Log;
   readonly maxPayloadBytes: number;
+  /** Runs the handlers of tasks with isolation `process`; absent where a worker is given none to run. */
+  readonly processes?: TaskProcesses;
+};
+
+/** How an attempt in a process of its own ended. `killed`: its grace time was over. */
+export type Reported =
+  | { readonly kind: "killed" }
+  | { readonly kind: "succeeded"; readonly resultText: string | null }
+  | Extract<Outcome, { kind: "failed" }>;
+
+export type TaskProcesses = {
+  /**
+   * Runs the handler of the definition of this name in another process, which is killed when the attempt is abandoned.
+   * @param inputText exact JSON text, checked against the schema over there; null for null
+   * @throws TaskiqError when there is no process, or it is gone before the handler ended
+   */
+  run(attempt: Attempt, definition: TaskDefinition, inputText: string | null, context: Context): Promise<Reported>;
 };
 
 type Ending =
   /** The schema has changed since the task was accepted: no attempt can cure that. */
   | { readonly kind: "unfit"; readonly error: unknown }
   | { readonly kind: "returned"; readonly output: unknown }
-  | { readonly kind: "threw"; readonly error: unknown };
+  | { readonly kind: "threw"; readonly error: unknown }
+  | { readonly kind: "reported"; readonly outcome: Settled }
+  | { readonly kind: "killed" };
 
 const MAX_RETRY_AFTER_MS = 86_400_000;
 const ABANDONED = Symbol("abandoned");
 const MAX_PROGRESS_MESSAGE = 1_000;
+/** How long a process may take to be gone after SIGKILL: longer only where the system itself hangs. */
+const KILL_MS = 5_000;
 
 export async function execute(
   attempt: Attempt,
@@ -59,9 +80,9 @@ export async function execute(
   executing: ExecutingTask,
   parts: ExecuteParts,
 ): Promise<Execution> {
-  const context = contextOf(attempt, parts.log);
+  const context = contextOf(attempt, parts);
   const running = run(attempt, definition, executing, context, parts);
-  const ending = await Promise.race([running, attempt.abandoned.then(() => ABANDONED)]);
+  const ending = await Promise.race([running, leftBehind(attempt, definition).then(() => ABANDONED)]);
   attempt.settle();
   if (ending === ABANDONED) {
     const outcome = outcomeOfAbandoned(attempt);
@@ -72,9 +93,16 @@ export async function execute(
   const settled = ending as Ending;
   const outcome = outcomeOf(attempt, settled, parts.maxPayloadBytes);
   if (outcome.kind === "failed") {
-    await parts.middlewares.call("onError", executing, settled.kind === "returned" ? outcome.error : settled.error);
+    await parts.middlewares.call("onError", executing, "error" in settled ? settled.error : outcome.error);
   }
   return { outcome, context, leaked: null };
+}
+
+/** When nobody waits for the handler any more. What runs in a process is killed then, and ends: its slot never leaks. */
+async function leftBehind(attempt: Attempt, definition: TaskDefinition): Promise<void> {
+  await attempt.abandoned;
+  if (definition.policy.isolation === "inline") return;
+  await new Promise<void>((resolve) => void setTimeout(resolve, KILL_MS).unref());
 }
 
 async function run(
@@ -82,26 +110,51 @@ async function run(
   definition: TaskDefinition,
   executing: ExecutingTask,
   context: Context,
-  { payloads, middlewares }: ExecuteParts,
+  parts: ExecuteParts,
 ): Promise<Ending> {
+  const { payloads, middlewares } = parts;
   try {
     const { inputText, inputRef } = attempt.task;
     const text = inputRef === null ? inputText : await payloads.get(inputRef);
-    const value: unknown = text === null ? null : JSON.parse(text);
-    const fit = fitInput(definition, value);
+    const apart = definition.policy.isolation === "process";
+    // The text goes over as it is, and is read by who runs the handler.
+    const fit = apart ? NOT_READ : fitInput(definition, text === null ? null : JSON.parse(text));
     if (fit.kind === "unfit") return fit;
     const hooks = middlewares.call("preExecute", executing);
     if (hooks !== null) await hooks;
     // Aborted while its input was read: what has not begun need not be stopped.
     if (attempt.abortReason !== null) throw new Error(`aborted before it began: ${attempt.abortReason}`);
+    if (apart) return await runApart(attempt, definition, text, context, parts);
     return { kind: "returned", output: await definition.run(fit.input, context) };
   } catch (error) {
     return { kind: "threw", error };
   }
 }
 
+async function runApart(
+  attempt: Attempt,
+  definition: TaskDefinition,
+  inputText: string | null,
+  context: Context,
+  { processes, maxPayloadBytes }: ExecuteParts,
+): Promise<Ending> {
+  if (processes === undefined) {
+    const message = `expected a worker with processes for the task ${definition.name}. Hand it a pool.`;
+    throw new TaskiqError("internal", message);
+  }
+  const reported = await processes.run(attempt, definition, inputText, context);
+  if (reported.kind === "killed") return reported;
+  if (reported.kind === "failed") return { kind: "reported", outcome: reported };
+  const { resultText } = reported;
+  // Only a commit wants the value; the row takes the text.
+  const output: unknown = definition.commit === undefined || resultText === null ? null : JSON.parse(resultText);
+  return { kind: "reported", outcome: bounded(output, resultText, maxPayloadBytes) };
+}
+
+const NOT_READ = { kind: "fit", input: null } as const;
+
 /** A null that the schema takes for absent was stored as such. */
-function fitInput(
+export function fitInput(
   definition: TaskDefinition,
   value: unknown,
 ): { kind: "fit"; input: unknown } | { kind: "unfit"; error: unknown } {
@@ -115,9 +168,19 @@ function fitInput(
 
 function outcomeOf(attempt: Attempt, ending: Ending, maxPayloadBytes: number): Outcome {
   const reason = attempt.abortReason;
-  if (reason === "timeout") return timedOut(attempt, "and its signal was aborted");
+  if (reason === "timeout") {
+    const grace = attempt.task.policy.graceMs;
+    const how =
+      ending.kind === "killed"
+        ? `and its process was killed after its grace time of ${grace} ms`
+        : "and its signal was aborted";
+    return timedOut(attempt, how);
+  }
   if (ending.kind === "returned") return succeeded(ending.output, maxPayloadBytes);
+  if (ending.kind === "reported" && ending.outcome.kind === "succeeded") return ending.outcome;
   if (reason !== null) return aborted(reason, attempt);
+  if (ending.kind === "reported") return ending.outcome;
+  if (ending.kind === "killed") return failed(new TaskiqError("internal", "expected no kill without an abort."));
   if (ending.kind === "unfit") return { kind: "failed", error: taskErrorOf(ending.error), retry: { kind: "never" } };
   return failed(ending.error);
 }
@@ -148,7 +211,10 @@ function timedOut(attempt: Attempt, how: string): Outcome {
   return { kind: "failed", error: { code: "timeout", type: "TimeoutError", message }, retry: { kind: "policy" } };
 }
 
-function succeeded(output: unknown, maxPayloadBytes: number): Outcome {
+type Settled = Extract<Outcome, { kind: "succeeded" | "failed" }>;
+
+/** The outcome of a handler that returned this. */
+export function succeeded(output: unknown, maxPayloadBytes: number): Settled {
   if (output === undefined || output === null) return { kind: "succeeded", output, resultText: null };
   let text: string;
   try {
@@ -156,15 +222,20 @@ function succeeded(output: unknown, maxPayloadBytes: number): Outcome {
   } catch (error) {
     return { kind: "failed", error: { ...taskErrorOf(error), code: "result_not_storable" }, retry: { kind: "never" } };
   }
-  if (Buffer.byteLength(text) > maxPayloadBytes) {
-    const message = `The result has ${Buffer.byteLength(text)} bytes, the limit is ${maxPayloadBytes} (TASKIQ_MAX_PAYLOAD_BYTES). Store it yourself and return a reference.`;
+  return bounded(output, text, maxPayloadBytes);
+}
+
+function bounded(output: unknown, text: string | null, maxPayloadBytes: number): Settled {
+  const bytes = text === null ? 0 : Buffer.byteLength(text);
+  if (bytes > maxPayloadBytes) {
+    const message = `The result has ${bytes} bytes, the limit is ${maxPayloadBytes} (TASKIQ_MAX_PAYLOAD_BYTES). Store it yourself and return a reference.`;
     const error: TaskError = { code: "result_not_storable", type: "ResultTooLarge", message };
     return { kind: "failed", error, retry: { kind: "never" } };
   }
   return { kind: "succeeded", output, resultText: text };
 }
 
-export function failed(thrown: unknown): Outcome {
+export function failed(thrown: unknown): Extract<Outcome, { kind: "failed" }> {
   const error = taskErrorOf(thrown);
   if (isA(thrown, TerminalError)) return { kind: "failed", error, retry: { kind: "never" } };
   if (isA(thrown, RetryableError)) {
@@ -193,7 +264,7 @@ function isA<Instance>(thrown: unknown, type: abstract new (...args: never[]) =>
   }
 }
 
-function contextOf(attempt: Attempt, log: Log): Context {
+function contextOf(attempt: Attempt, { log, payloads, maxPayloadBytes }: ExecuteParts): HostContext {
   const { task } = attempt;
   let ownLog: TaskLog | undefined;
   return {
@@ -219,6 +290,8 @@ function contextOf(attempt: Attempt, log: Log): Context {
       if (message !== undefined)
         attempt.progressMessage = message.slice(0, MAX_PROGRESS_MESSAGE).replaceAll("\0", "\\0");
     },
+    abandoned: attempt.abandoned,
+    store: async (value) => await payloads.put(task.id, encodeJson(value, { maxChars: maxPayloadBytes })),
   };
 }
 

@@ -23,8 +23,11 @@ select l.id as outbox_id,
        t.state,
        t.attempt,
        t.error,
-       t.wire_id,
-       t.reply_key
+       t.worker,
+       t.finished_at,
+       t.tenant,
+       t.group_key,
+       t.priority
   from leased l
   left join taskiq.task t on t.id = any(array(select task_id from leased)) and t.id = l.task_id
  order by l.id

@@ -8,6 +8,7 @@ export type Pruned = { readonly tasks: number; readonly idempotencyKeys: number;
 
 const PRUNE = loadSql(import.meta.url, "./prune.sql");
 const PRUNE_IDEMPOTENCY = loadSql(import.meta.url, "./prune-idempotency.sql");
+const PRUNE_TOMBSTONES = loadSql(import.meta.url, "./prune-tombstones.sql");
 const PRUNE_WORKERS = loadSql(import.meta.url, "./prune-workers.sql");
 
 /**
@@ -28,5 +29,6 @@ export async function prune(
   if (refs.length > 0) await payloads.remove(refs);
   const keys = await database.query(PRUNE_IDEMPOTENCY, [options.limit]);
   await database.query(PRUNE_WORKERS, []);
+  await database.query(PRUNE_TOMBSTONES, [options.limit]);
   return { tasks: tasks.length, idempotencyKeys: keys.length, payloads: refs.length };
 }

@@ -1,5 +1,5 @@
 -- Recover tasks whose worker stopped renewing the lease: queued and rung again, or failed when the budget of losses is spent.
--- $1 at most so many rows
+-- $1 at most so many rows  $2 task ids uuid[]: of tasks with limits only these, whose keys are locked
 -- One row per task recovered. One reaper at a time: the others find the advisory lock taken and get no row.
 -- Guard: state = 'running' and lease_until < now(). `skip locked`: an attempt inside its own commit keeps its row.
 with leader as materialized (
@@ -16,6 +16,7 @@ expired as materialized (
     from taskiq.task t
    where t.state = 'running'
      and t.lease_until < now()
+     and (t.limit_keys is null or t.id = any($2::uuid[]))
      and (select elected from leader)
    order by t.id
    limit $1::int

@@ -1,7 +1,8 @@
 /** Recover the tasks of workers that stopped renewing their leases. */
 
-import type { Queryable } from "../postgres/pool.ts";
+import type { Transactional } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
+import { leaveLimits } from "./limits.ts";
 
 export type Reaped = {
   readonly id: string;
@@ -14,8 +15,15 @@ export type Reaped = {
 };
 
 const REAP = loadSql(import.meta.url, "./reap.sql");
+const READ_EXPIRED_LIMITED = loadSql(import.meta.url, "./read-expired-limited.sql");
 
 /** At most `limit` tasks, 1 to 1,000; none when another process reaps at this moment. */
-export function reap(database: Queryable, limit: number): Promise<Reaped[]> {
-  return database.query<Reaped>(REAP, [limit]);
+export async function reap(database: Transactional, limit: number): Promise<Reaped[]> {
+  const limited = (await database.query<{ id: string }>(READ_EXPIRED_LIMITED, [limit])).map(({ id }) => id);
+  if (limited.length === 0) return await database.query<Reaped>(REAP, [limit, []]);
+  return await leaveLimits(database, limited, async (tx) => {
+    const reaped = await tx.query<Reaped>(REAP, [limit, limited]);
+    const held = new Set(limited);
+    return { result: reaped, left: reaped.flatMap(({ id }) => (held.has(id) ? [id] : [])) };
+  });
 }

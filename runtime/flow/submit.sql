@@ -8,6 +8,8 @@
 -- $22 owner uuid[]: first task of the submission, the one that holds its idempotency key
 -- $23 key text[]: set on the owner only, null without a key; no key twice in one call
 -- $24 request_hash bytea[] $25 key_ttl_ms float8           $26 fast_path_ms float8: how long the submitter has to ring by itself
+-- $27 group_key text[]: place in a FIFO queue, else null  $28 by_rank boolean[]: its queue is ordered by priority
+-- $29 limit_keys text[]: the keys of its limits (different ones), separated by U+001F; null: none
 -- One row per task created: its id, its outbox row, and whether it is due. A task that is missing lost its key (or its id)
 -- to an earlier one: read that in a new statement, this one's snapshot is older than the wait.
 with request as (
@@ -16,12 +18,12 @@ with request as (
       $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::float8[], $8::timestamptz[],
       $9::json[], $10::text[], $11::json[], $12::text[], $13::text[],
       $14::int[], $15::int[], $16::int[], $17::int[], $18::int[], $19::int[], $20::text[], $21::text[],
-      $22::uuid[], $23::text[], $24::bytea[]
+      $22::uuid[], $23::text[], $24::bytea[], $27::text[], $28::boolean[], $29::text[]
     ) as r (
       id, wire_id, name, queue, tenant, priority, delay_ms, not_before,
       labels, trace_context, input, input_ref, reply_key,
       timeout_ms, grace_ms, max_attempts, backoff_ms, max_backoff_ms, max_losses, isolation, on_lost,
-      owner, key, request_hash
+      owner, key, request_hash, group_key, by_rank, limit_keys
     )
 ),
 -- In key order: two batches that share keys would otherwise deadlock. An expired key is taken over.
@@ -44,13 +46,19 @@ keyed as (
 created as (
   insert into taskiq.task (
     id, wire_id, name, queue, tenant, state, priority, labels, trace_context, input, input_ref, reply_key,
-    not_before, announced_at, timeout_ms, grace_ms, max_attempts, backoff_ms, max_backoff_ms, max_losses, isolation, on_lost
+    not_before, announced_at, timeout_ms, grace_ms, max_attempts, backoff_ms, max_backoff_ms, max_losses, isolation, on_lost,
+    group_key, ordered_at, by_rank, limit_keys
   )
   select r.id, r.wire_id, r.name, r.queue, r.tenant, 'queued', r.priority, r.labels, r.trace_context, r.input, r.input_ref, r.reply_key,
          due.at, due.at,
-         r.timeout_ms, r.grace_ms, r.max_attempts, r.backoff_ms, r.max_backoff_ms, r.max_losses, r.isolation, r.on_lost
+         r.timeout_ms, r.grace_ms, r.max_attempts, r.backoff_ms, r.max_backoff_ms, r.max_losses, r.isolation, r.on_lost,
+         r.group_key, case when r.group_key is not null then due.at end, r.by_rank,
+         string_to_array(r.limit_keys, chr(31))
     from request r
-   cross join lateral (select coalesce(r.not_before, now() + r.delay_ms * interval '1 millisecond') as at) due
+   cross join lateral (
+     -- Not in the past: nobody gets before others by having been due before it was asked for.
+     select greatest(coalesce(r.not_before, now() + r.delay_ms * interval '1 millisecond'), now()) as at
+   ) due
    where r.owner in (select task_id from won)
       or r.owner not in (select id from keyed)
    order by r.id

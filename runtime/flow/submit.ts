@@ -12,11 +12,15 @@ import type { Registry } from "../define/registry.ts";
 import type { TaskDefinition } from "../define/task.ts";
 import { TaskiqError } from "../errors.ts";
 import { inWords, issuesOf } from "../issues.ts";
+import { allowsLimits } from "../model/queue.ts";
 import { encodeJson } from "../payload/json.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
+import type { QueueSet } from "../queue/queue-set.ts";
+import { groupKeyOf } from "../wire/group.ts";
 import type { Announcer } from "./announce.ts";
 import { createBatcher } from "./batch.ts";
+import { createLimitBook } from "./limit-book.ts";
 import {
   type Answer,
   mismatch,
@@ -39,6 +43,10 @@ export type TaskRequest = {
   readonly priority?: number | undefined;
   /** From 0 to the configured `maxDelayMs`. Default 0. */
   readonly delayMs?: number | undefined;
+  /** The earliest start as a point in time, instead of a delay; one in the past is now. */
+  readonly notBefore?: Date | undefined;
+  /** FIFO queues: tasks with equal keys run one after the other, in the order they were submitted. Default: the task's id. */
+  readonly orderingKey?: string | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly traceContext?: string | null | undefined;
 };
@@ -58,6 +66,10 @@ export type Submitter = {
    *   `idempotency_mismatch`, `database_unavailable`, `payload_unavailable`
    */
   submit(requests: readonly TaskRequest[], options: SubmitOptions): Promise<Submitted>;
+  /** Throws what `submit` would throw for this request; nothing is written. */
+  check(request: TaskRequest): void;
+  /** The task as `submit` would write it, for `writeInside`. Throws what `submit` would. */
+  prepare(request: TaskRequest, options: { readonly tenant: string; readonly id: string }): Promise<PreparedTask>;
   /** Resolves when every submission taken so far is answered. */
   idle(): Promise<void>;
 };
@@ -68,7 +80,7 @@ export type SubmitterParts = {
   readonly announcer: Announcer;
   readonly registry: Registry;
   readonly middlewares: Middlewares;
-  readonly queueNames: readonly string[];
+  readonly queues: QueueSet;
   readonly inlinePayloadBytes: number;
   readonly maxPayloadBytes: number;
   readonly idempotencyTtlMs: number;
@@ -86,7 +98,8 @@ type CheckedRequest = {
 
 export function createSubmitter(parts: SubmitterParts): Submitter {
   const { payloads, registry, middlewares } = parts;
-  const queueNames = new Set(parts.queueNames);
+  const queueNames = new Set(parts.queues.names);
+  const limits = createLimitBook(parts.database);
   const underWay = new Map<string, { requestHash: Buffer; answer: Promise<Submitted> }>();
   const batcher = createBatcher<Submission, Answer>({
     maxItems: 500,
@@ -144,6 +157,20 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
         { details: { issues: [{ path: `${at}queue`, message: "unknown queue" }] } },
       );
     }
+    if (request.orderingKey !== undefined && parts.queues.options(queue).type !== "fifo") {
+      throw new TaskiqError(
+        "request_invalid",
+        `${at}ordering_key: expected none, as the queue ${queue} is not a FIFO queue. Leave it out or choose a FIFO queue.`,
+        { details: { issues: [{ path: `${at}ordering_key`, message: "not a FIFO queue" }] } },
+      );
+    }
+    if (definition.limits.length > 0 && !allowsLimits(parts.queues.options(queue))) {
+      throw new TaskiqError(
+        "request_invalid",
+        `${at}queue: expected a standard queue in the order "named", as ${definition.name} has limits, got ${queue}.`,
+        { details: { issues: [{ path: `${at}queue`, message: "a task with limits cannot go to this queue" }] } },
+      );
+    }
     const checked = definition.input.safeParse(request.input);
     if (!checked.success) {
       const issues = issuesOf(checked.error, listed ? ["tasks", index, "input"] : ["input"]);
@@ -189,14 +216,20 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
       traceContext: request.traceContext ?? null,
     };
     await middlewares.call("preSend", sending);
+    const options = parts.queues.options(sending.queue);
     const stored = text !== null && Buffer.byteLength(text) > parts.inlinePayloadBytes;
     return {
       sending,
       definition,
       priority: request.priority ?? definition.priority,
       delayMs: request.delayMs ?? 0,
+      notBefore: request.notBefore ?? null,
       inputText: stored ? null : text,
       inputRef: stored ? await payloads.put(id, text) : null,
+      // Nothing is serialised by accident: without a key every task is a group of its own.
+      group: options.type === "fifo" ? groupKeyOf(tenant, request.orderingKey ?? id) : null,
+      byRank: options.order === "priority",
+      limits: await limits.of(definition, sending.queue, options, request.input),
     };
   }
 
@@ -222,7 +255,12 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     return text;
   }
 
-  return { submit, idle: () => batcher.idle() };
+  return {
+    submit,
+    check: (request) => void check(request, 0, false),
+    prepare: async (request, { tenant, id }) => await prepare(check(request, 0, false), id, tenant),
+    idle: () => batcher.idle(),
+  };
 }
 
 /**
@@ -234,8 +272,8 @@ function hashOf(requests: readonly TaskRequest[]): Buffer {
   return createHash("sha256").update(encodeJson(canonical)).digest();
 }
 
-/** Recursion is bounded: the inputs were encoded before, which refuses deep ones. */
-function sorted(value: unknown): unknown {
+/** The value with its properties in one order. Recursion is bounded: the inputs were encoded before, which refuses deep ones. */
+export function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== "object" || value === null) return value;
   if ("toJSON" in value && typeof value.toJSON === "function") return value.toJSON();

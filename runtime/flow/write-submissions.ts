@@ -7,9 +7,10 @@ import type { SendingTask } from "../define/middleware.ts";
 import type { TaskDefinition } from "../define/task.ts";
 import { TaskiqError } from "../errors.ts";
 import { isBusyError, isLockTimeout, isValueError } from "../postgres/failure.ts";
-import { type Database, isConnectionError, isSerializationError } from "../postgres/pool.ts";
+import { type Database, isConnectionError, isSerializationError, type Queryable } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
 import type { Announcer, Doorbell } from "./announce.ts";
+import type { LimitSetting } from "./limits.ts";
 
 /** `replayed`: the key was used before with the same requests, and these are the tasks made then. */
 export type Submitted = { readonly kind: "created" | "replayed"; readonly ids: readonly string[] };
@@ -21,8 +22,16 @@ export type PreparedTask = {
   readonly definition: TaskDefinition;
   readonly priority: number;
   readonly delayMs: number;
+  /** Wins over `delayMs`. */
+  readonly notBefore: Date | null;
   readonly inputText: string | null;
   readonly inputRef: string | null;
+  /** Its group, on a FIFO queue. */
+  readonly group: string | null;
+  /** Its queue is ordered by priority. */
+  readonly byRank: boolean;
+  /** Of different keys. */
+  readonly limits: readonly LimitSetting[];
 };
 
 export type Submission = {
@@ -43,6 +52,8 @@ export type WriteParts = {
 };
 
 /** How long the submitter has to ring by itself before the executor loop does. */
+/** Between the keys of one task; no key has it. */
+const SEPARATOR = "\u001f";
 const FAST_PATH_MS = 5_000;
 const MAX_TASKS_A_STATEMENT = 1_000;
 const MAX_BYTES_A_STATEMENT = 8 * 1024 * 1024;
@@ -103,6 +114,19 @@ async function writeTogether(submissions: readonly Submission[], parts: WritePar
   });
 }
 
+/**
+ * Inside the caller's transaction, each task by itself: its doorbells, to be rung after the commit. A task whose id there is already is left out.
+ * At most 1,000 tasks and about 8 MiB.
+ */
+export async function writeInside(tx: Queryable, tasks: readonly PreparedTask[]): Promise<Doorbell[]> {
+  const submissions = tasks.map(
+    (task): Submission => ({ tenant: task.sending.tenant, tasks: [task], key: null, requestHash: null, bytes: 0 }),
+  );
+  const rows = await tx.query<CreatedRow>(SUBMIT, parametersOf(submissions, 0));
+  const created = new Map(rows.map((row) => [row.id, row]));
+  return submissions.flatMap((submission) => doorbellsOf(submission, created));
+}
+
 /** Repeats once after a lost connection or a deadlock: the ids are the same, so what was committed is not made twice. */
 async function insert(
   database: Database,
@@ -159,10 +183,11 @@ function statements(submissions: readonly Submission[]): Submission[][] {
 }
 
 function doorbellsOf(submission: Submission, created: ReadonlyMap<string, CreatedRow>): Doorbell[] {
-  return submission.tasks.flatMap(({ sending }) => {
+  return submission.tasks.flatMap(({ sending, group, priority }) => {
     const row = created.get(sending.id);
     if (row === undefined || !row.due) return [];
-    return [{ outboxId: row.outbox_id, id: sending.id, name: sending.name, queue: sending.queue }];
+    const { id, name, queue, tenant } = sending;
+    return [{ outboxId: row.outbox_id, id, name, queue, tenant, group, priority }];
   });
 }
 
@@ -181,7 +206,7 @@ function parametersOf(submissions: readonly Submission[], idempotencyTtlMs: numb
     column(({ task }) => task.sending.tenant),
     column(({ task }) => task.priority),
     column(({ task }) => task.delayMs),
-    column(() => null),
+    column(({ task }) => task.notBefore),
     column(({ task }) => labelsText(task.sending.labels)),
     column(({ task }) => task.sending.traceContext),
     column(({ task }) => task.inputText),
@@ -200,6 +225,9 @@ function parametersOf(submissions: readonly Submission[], idempotencyTtlMs: numb
     column(({ submission, first }) => (first ? submission.requestHash : null)),
     idempotencyTtlMs,
     FAST_PATH_MS,
+    column(({ task }) => task.group),
+    column(({ task }) => task.byRank),
+    column(({ task }) => (task.limits.length === 0 ? null : task.limits.map(({ key }) => key).join(SEPARATOR))),
   ];
 }
 

@@ -69,11 +69,12 @@ export async function startAws(options: AwsOptions, clock: Clock = systemClock):
   subscribe("net.server.socket", closeForeign);
 
   const endpoint = `http://127.0.0.1:${server.port}`;
+  const named = (name: string) => options.queues.find((queue) => queue.name === name) ?? { name, type: "standard" };
   let stopping: Promise<void> | undefined;
   return {
     endpoint,
-    queueUrl: (name) => emulatedQueueUrl(endpoint, sqsName(name)),
-    deadLetterUrl: (name) => emulatedQueueUrl(endpoint, deadLetterSqsName(name)),
+    queueUrl: (name) => emulatedQueueUrl(endpoint, sqsName(named(name))),
+    deadLetterUrl: (name) => emulatedQueueUrl(endpoint, deadLetterSqsName(named(name))),
     inspectQueue: (name) => inspect(server, name, clock.wallMs()),
     stop() {
       stopping ??= server.stop().finally(() => unsubscribe("net.server.socket", closeForeign));
@@ -93,10 +94,11 @@ async function start({ port = 0, dataDir, region, queues, buckets }: AwsOptions)
       init: {
         region,
         queues: queues.flatMap((queue) => {
-          const deadLetter = deadLetterSqsName(queue.name);
+          if (queue.type === "cancel") return [{ name: sqsName(queue), attributes: queueAttributes(queue, null) }];
+          const deadLetter = deadLetterSqsName(queue);
           return [
             { name: deadLetter, attributes: deadLetterAttributes(queue) },
-            { name: sqsName(queue.name), attributes: queueAttributes(queue, arn(deadLetter)) },
+            { name: sqsName(queue), attributes: queueAttributes(queue, arn(deadLetter)) },
           ];
         }),
         buckets: [...buckets],

@@ -30,7 +30,12 @@ export type ProvisionOptions = {
 };
 
 /** A queue as `TASKIQ_QUEUES` writes it. */
-export type QueueAddress = { readonly name: string; readonly url: string; readonly deadLetterUrl: string };
+export type QueueAddress = {
+  readonly name: string;
+  readonly type: LocalQueue["type"];
+  readonly url: string;
+  readonly deadLetterUrl?: string;
+};
 
 /** Makes what is absent. Throws `queue_unavailable` or `payload_unavailable`. */
 export async function provision(options: ProvisionOptions): Promise<readonly QueueAddress[]> {
@@ -58,14 +63,17 @@ export async function provision(options: ProvisionOptions): Promise<readonly Que
 }
 
 async function provisionQueue(sqs: SQSClient, queue: LocalQueue): Promise<QueueAddress> {
-  const deadLetterUrl = await ensureQueue(sqs, deadLetterSqsName(queue.name), deadLetterAttributes(queue));
+  const { name, type } = queue;
+  if (type === "cancel")
+    return { name, type, url: await ensureQueue(sqs, sqsName(queue), queueAttributes(queue, null)) };
+  const deadLetterUrl = await ensureQueue(sqs, deadLetterSqsName(queue), deadLetterAttributes(queue));
   const { Attributes } = await sqs.send(
     new GetQueueAttributesCommand({ QueueUrl: deadLetterUrl, AttributeNames: ["QueueArn"] }),
   );
   const arn = Attributes?.QueueArn;
   if (arn === undefined) throw new Error(`no QueueArn for ${deadLetterUrl}`);
-  const url = await ensureQueue(sqs, sqsName(queue.name), queueAttributes(queue, arn));
-  return { name: queue.name, url, deadLetterUrl };
+  const url = await ensureQueue(sqs, sqsName(queue), queueAttributes(queue, arn));
+  return { name, type, url, deadLetterUrl };
 }
 
 async function ensureQueue(sqs: SQSClient, name: string, attributes: QueueAttributes): Promise<string> {

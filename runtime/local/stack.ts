@@ -108,10 +108,11 @@ async function startServices({ env, onLost }: LocalStackOptions, { kept, ports }
     ...(ports !== undefined && { port: ports.aws }),
   });
   const { endpoint, pid } = aws;
-  const queues = LOCAL_QUEUES.map(({ name }) => ({
-    name,
-    url: emulatedQueueUrl(endpoint, sqsName(name)),
-    deadLetterUrl: emulatedQueueUrl(endpoint, deadLetterSqsName(name)),
+  const queues = LOCAL_QUEUES.map((queue) => ({
+    name: queue.name,
+    type: queue.type,
+    url: emulatedQueueUrl(endpoint, sqsName(queue)),
+    ...(queue.type !== "cancel" && { deadLetterUrl: emulatedQueueUrl(endpoint, deadLetterSqsName(queue)) }),
   }));
   return { ...services({ endpoint, region, bucket, queues, pid, credentials: TEST_CREDENTIALS }), stop: aws.stop };
 }

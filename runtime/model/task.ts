@@ -39,7 +39,8 @@ export type TaskPolicy = {
   readonly backoffMs: number;
   readonly maxBackoffMs: number;
   readonly maxLosses: number;
-  readonly isolation: "inline";
+  /** `command` is that of the `command` task alone. */
+  readonly isolation: "inline" | "process" | "command";
   readonly onLost: "requeue" | "fail";
 };
 

@@ -41,6 +41,9 @@ export type Database = Queryable & {
   readonly statements: number;
 };
 
+/** What a step needs that may take more than one statement. */
+export type Transactional = Pick<Database, "query" | "transaction">;
+
 export type DatabaseOptions = {
   /** `postgres://user:password@host:port/database`, with `?sslmode=verify-full` for TLS. */
   readonly connectionString: string;

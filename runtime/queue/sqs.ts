@@ -17,6 +17,7 @@ import {
 } from "@aws-sdk/client-sqs";
 import { type Clock, systemClock } from "../clock.ts";
 import { TaskiqError } from "../errors.ts";
+import { DEFAULT_QUEUE_OPTIONS, type QueueOptions } from "../model/queue.ts";
 import { codeOf, type EntryFault, inParallel, packBatches, settleBatch } from "./batches.ts";
 import { messageBytes, refusalOf } from "./limits.ts";
 import type { Delivery, Outgoing, Queue, SendOutcome } from "./queue.ts";
@@ -28,6 +29,8 @@ export type QueueAddress = {
   readonly name: string;
   readonly url: string;
   readonly deadLetterUrl: string | null;
+  /** What differs from a standard queue. */
+  readonly options?: Partial<QueueOptions>;
 };
 
 export type SqsOptions = {
@@ -92,9 +95,10 @@ export function openQueues(options: SqsOptions): SqsQueues {
   }
 
   const set = createQueueSet(
-    options.queues.map(({ name, url, deadLetterUrl }) => ({
+    options.queues.map(({ name, url, deadLetterUrl, options: own }) => ({
       queue: createSqsQueue(name, url, connections),
       deadLetter: deadLetterUrl === null ? null : deadLetterAt(deadLetterUrl),
+      options: { ...DEFAULT_QUEUE_OPTIONS, ...own },
     })),
   );
   return {
@@ -107,6 +111,15 @@ export function openQueues(options: SqsOptions): SqsQueues {
       commands.close();
     },
   };
+}
+
+/** One queue by itself, without a dead-letter queue. */
+export function openQueue(
+  options: Omit<SqsOptions, "queues"> & { readonly name: string; readonly url: string },
+): Queue {
+  const { name, url, ...rest } = options;
+  // It was just configured under this name.
+  return openQueues({ ...rest, queues: [{ name, url, deadLetterUrl: null }] }).get(name) as Queue;
 }
 
 type Connections = {

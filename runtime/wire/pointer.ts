@@ -35,6 +35,11 @@ export function readPointer(body: string, attributes: Readonly<Record<string, st
   return fromBody(parsed);
 }
 
+/** Whether an attribute of this name makes a body a pointer. */
+export function isPointerAttribute(name: string): boolean {
+  return name === TASKIQ_ATTRIBUTE || AWS_ATTRIBUTES.includes(name);
+}
+
 function readerFor(attributes: Readonly<Record<string, string>>): ((body: unknown) => Pointer) | null {
   if (Object.hasOwn(attributes, TASKIQ_ATTRIBUTE)) return taskiqPointer;
   return AWS_ATTRIBUTES.some((name) => Object.hasOwn(attributes, name)) ? awsPointer : null;

@@ -4,17 +4,26 @@
  */
 
 import { createBatcher } from "../flow/batch.ts";
-import { type ClaimOptions, claim, type Verdict } from "../flow/claim.ts";
+import { type ClaimedTask, type ClaimOptions, claim, declineAll, type Verdict } from "../flow/claim.ts";
+import { claimBest } from "../flow/claim-best.ts";
+import { claimGroups, type GroupVerdict } from "../flow/claim-group.ts";
 import type { AttemptRef } from "../flow/complete.ts";
+import { claimLimited, leaving } from "../flow/limits.ts";
 import { release } from "../flow/release.ts";
 import { isBusyError } from "../postgres/failure.ts";
-import { isConnectionError, isSerializationError, type Queryable } from "../postgres/pool.ts";
+import { isConnectionError, isSerializationError, type Transactional } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
 import type { Breaker } from "./breaker.ts";
 
 export type Claimer = {
   /** A verdict for every id; null when the database is away. Rejects when something is wrong with the statement itself. */
   claim(ids: readonly string[]): Promise<ReadonlyMap<string, Verdict> | null>;
+  /** FIFO queues: the first task of a group. */
+  claimGroup(group: string): Promise<GroupVerdict | null>;
+  /** Queues ordered by priority: the best tasks, at most so many (1 to 100). */
+  claimBest(limit: number): Promise<readonly ClaimedTask[] | null>;
+  /** Why these tasks are not to be had; see `declineAll`. */
+  decline(ids: readonly string[]): Promise<ReadonlyMap<string, Verdict> | null>;
 };
 
 type Verdicts = Map<string, Verdict> | null;
@@ -23,11 +32,14 @@ type Verdicts = Map<string, Verdict> | null;
 const MAX_POLLS = 5;
 const TRIES = 3;
 const GIVE_BACK_TRIES = 10;
+/** In one statement. */
+const MAX_GROUPS = 50;
+const CONTENDED: GroupVerdict = { kind: "contended" };
 
 const READ_OWN = loadSql(import.meta.url, "./read-own.sql");
 
 export function createClaimer(parts: {
-  readonly database: Queryable;
+  readonly database: Transactional;
   readonly breaker: Breaker;
   readonly options: ClaimOptions;
   /** Whether an attempt of this task runs here. */
@@ -40,10 +52,36 @@ export function createClaimer(parts: {
     run: async (polls) => shareOut(polls, await claimAll([...new Set(polls.flat())])),
   });
 
+  const groups = createBatcher<string, GroupVerdict | null>({
+    maxItems: MAX_GROUPS,
+    lingerMs: 0,
+    maxInFlight: 1,
+    run: async (wanted) => {
+      const verdicts = await claimOrNull(() => claimGroups(parts.database, [...new Set(wanted)], parts.options), null);
+      // Asked for twice in one batch: one of them gets the task.
+      return wanted.map((group, index) => {
+        if (verdicts === null) return null;
+        return wanted.indexOf(group) === index ? (verdicts.get(group) ?? CONTENDED) : CONTENDED;
+      });
+    },
+  });
+
   async function claimAll(ids: readonly string[]): Promise<Verdicts> {
+    const verdicts = await claimOrNull(() => claim(parts.database, ids, parts.options), ids);
+    const limited = [...(verdicts ?? [])].flatMap(([id, verdict]) => (verdict.kind === "limited" ? [id] : []));
+    if (verdicts === null || limited.length === 0) return verdicts;
+    const claimed = await claimOrNull(() => claimLimited(parts.database, limited, parts.options), limited);
+    // The others were won already: without an answer these are looked at again.
+    for (const id of claimed === null ? limited : []) verdicts.set(id, { kind: "contended" });
+    for (const task of claimed ?? []) verdicts.set(task.id, { kind: "claimed", task });
+    return verdicts;
+  }
+
+  /** @param ids the tasks it may have claimed when its answer is lost; null: any */
+  async function claimOrNull<T>(work: () => Promise<T>, ids: readonly string[] | null): Promise<T | null> {
     for (let tries = 1; ; tries++) {
       try {
-        return await claim(parts.database, ids, parts.options);
+        return await work();
       } catch (error) {
         if (isSerializationError(error) && tries < TRIES) continue;
         if (!isConnectionError(error) && !isBusyError(error)) throw error;
@@ -58,13 +96,16 @@ export function createClaimer(parts: {
    * The claim may have been committed and its answer lost: those attempts are ours, and nobody runs them. Given back when the
    * database answers, they cost nothing; left alone, each would cost its task a lost lease.
    */
-  async function giveBackUnseen(ids: readonly string[]): Promise<void> {
+  async function giveBackUnseen(ids: readonly string[] | null): Promise<void> {
     for (let tries = 0; tries < GIVE_BACK_TRIES; tries++) {
       await parts.breaker.closed();
       try {
-        const own = await parts.database.query<AttemptRef>(READ_OWN, [ids, parts.options.worker]);
+        const own = await parts.database.query<AttemptRef & { limited: boolean }>(READ_OWN, [
+          ids,
+          parts.options.worker,
+        ]);
         const unseen = own.filter((attempt) => !parts.holds(attempt.id));
-        if (unseen.length > 0) await release(parts.database, unseen);
+        if (unseen.length > 0) await leaving(parts.database, unseen, (on, some) => release(on, some));
         return;
       } catch (error) {
         // Away again. When that goes on, the leases run out and the reaper finds the tasks.
@@ -73,7 +114,12 @@ export function createClaimer(parts: {
     }
   }
 
-  return { claim: (ids) => (ids.length === 0 ? Promise.resolve(new Map()) : batcher.add(ids)) };
+  return {
+    claim: (ids) => (ids.length === 0 ? Promise.resolve(new Map()) : batcher.add(ids)),
+    claimGroup: (group) => groups.add(group),
+    claimBest: (limit) => claimOrNull(() => claimBest(parts.database, limit, parts.options), null),
+    decline: (ids) => claimOrNull(() => declineAll(parts.database, ids, parts.options), []),
+  };
 }
 
 /** The first poll that names a task gets its attempt; to the others it is running. */

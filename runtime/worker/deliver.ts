@@ -10,27 +10,31 @@ import type { ErrorCode } from "../errors.ts";
 import type { ClaimedTask, Verdict } from "../flow/claim.ts";
 import type { Log } from "../log.ts";
 import type { Delivery, Queue, SendOutcome } from "../queue/queue.ts";
+import { poisonAttributes } from "../wire/dead-letter.ts";
 import { type Decoded, decodeMessage } from "../wire/message.ts";
 import { readPointer } from "../wire/pointer.ts";
 import type { Claimer } from "./claimer.ts";
-import type { Slots } from "./slots.ts";
+import type { Keeper } from "./keeper.ts";
+import type { Share } from "./slots.ts";
 
 export type DeliverParts = {
   readonly queue: Queue;
   readonly deadLetter: Queue;
   readonly claimer: Claimer;
-  readonly slots: Slots;
+  readonly slots: Share;
   readonly log: Log;
   readonly clock: Clock;
   /** The worker drains: what has no slot yet goes back. */
   stopped(): boolean;
-  /** Starts an attempt in a slot that was taken for it; must not throw. */
-  start(task: ClaimedTask): void;
+  /** Runs an attempt in a slot that was taken for it; resolves when its outcome is recorded. Never rejects. */
+  start(task: ClaimedTask): Promise<void>;
+  /** Fair queues: the message stays in flight until its attempt is over. Null: it is deleted once the claim has committed. */
+  readonly keeper: Keeper | null;
 };
 
 /** `pointer`: the body only says where in S3 the message is. Ours are never so large. */
 type Content = Decoded | { readonly kind: "pointer"; readonly id: string | null };
-type Read = { readonly delivery: Delivery; readonly content: Content };
+export type Read = { readonly delivery: Delivery; readonly content: Content };
 
 /** Messages that found no slot wait this long unclaimed, then go back. */
 const SURPLUS_WAIT_MS = 1_000;
@@ -64,7 +68,7 @@ export async function deliver(messages: readonly Delivery[], parts: DeliverParts
  * Returns messages to the queue for later. SQS counts every receive, and a healthy message that found no slot five times would end in
  * the dead-letter queue: one that comes near to that is replaced by a copy, whose count is new.
  */
-async function giveBack(
+export async function giveBack(
   messages: readonly Delivery[],
   afterMs: number,
   { queue, log }: Pick<DeliverParts, "queue" | "log">,
@@ -104,29 +108,50 @@ async function claimBatch(messages: readonly Delivery[], parts: DeliverParts): P
   const { slots } = parts;
   let unused = messages.length;
   try {
-    const read = messages.map((delivery): Read => ({ delivery, content: contentOf(delivery) }));
+    const read = readMessages(messages);
     const ids = new Set(read.map(({ content }) => content.id).filter((id) => id !== null));
     const verdicts = await parts.claimer.claim([...ids]);
     if (verdicts === null) {
       await giveBack(messages, AWAY_MS, parts);
       return;
     }
-    for (const verdict of verdicts.values()) {
+    const attempts = new Map<string, Promise<void>>();
+    for (const [id, verdict] of verdicts) {
       if (verdict.kind !== "claimed") continue;
       unused--;
-      parts.start(verdict.task);
+      attempts.set(id, parts.start(verdict.task));
     }
     for (; unused > 0; unused--) slots.release();
-    await settle(read, verdicts, parts);
+    await settle(parts.keeper === null ? read : kept(read, attempts, parts.keeper), verdicts, parts);
   } finally {
     for (; unused > 0; unused--) slots.release();
   }
 }
 
-async function settle(
+/** Keeps the first message of each attempt in flight until it is over, and returns the others. */
+function kept(read: readonly Read[], attempts: Map<string, Promise<void>>, keeper: Keeper): Read[] {
+  return read.filter(({ delivery, content }) => {
+    const attempt = content.id === null ? undefined : attempts.get(content.id);
+    if (attempt === undefined) return true;
+    attempts.delete(content.id ?? "");
+    keeper.keep(delivery.receiptHandle);
+    void attempt.then(() => keeper.finish(delivery.receiptHandle));
+    return false;
+  });
+}
+
+export type SettleParts = Pick<DeliverParts, "queue" | "deadLetter" | "log" | "clock">;
+
+/** Messages as `settle` wants them. */
+export function readMessages(messages: readonly Delivery[]): Read[] {
+  return messages.map((delivery) => ({ delivery, content: contentOf(delivery) }));
+}
+
+/** Deletes, postpones or dead-letters messages that start no attempt, each by the verdict on its task. */
+export async function settle(
   read: readonly Read[],
   verdicts: ReadonlyMap<string, Verdict>,
-  parts: DeliverParts,
+  parts: SettleParts,
 ): Promise<void> {
   const { queue, log } = parts;
   const over: string[] = [];
@@ -138,6 +163,7 @@ async function settle(
     switch (kind) {
       case "claimed":
       case "not_due":
+      case "limited":
       case "unknown_task":
         over.push(receiptHandle);
         break;
@@ -168,17 +194,25 @@ async function settle(
 }
 
 /** The receipt handles of what the dead-letter queue took. The rest comes again, and SQS counts its receives. */
-async function moveToDeadLetter(poison: readonly Read[], { queue, deadLetter, log }: DeliverParts): Promise<string[]> {
+async function moveToDeadLetter(
+  poison: readonly Read[],
+  { queue, deadLetter, log, clock }: SettleParts,
+): Promise<string[]> {
   const outcomes = await deadLetter.send(
     poison.map(({ delivery, content }) => ({
       body: delivery.body,
-      attributes: {
-        // SQS takes ten; what makes a body a pointer must be among them.
-        ...Object.fromEntries(Object.entries(delivery.attributes).slice(0, 7)),
+      // A FIFO queue has a FIFO queue for its dead letters, where poison has a group of its own: it stays, and must hold up nothing behind it. A
+      // fair queue has a standard one, where a group means nothing.
+      ...(deadLetter.url.endsWith(".fifo") && { groupId: delivery.messageId, deduplicationId: delivery.messageId }),
+      attributes: poisonAttributes({
         reason: poisonReason(content),
         detail: poisonDetail(content),
-        source_queue: queue.name,
-      },
+        queue: queue.name,
+        messageId: delivery.messageId,
+        taskId: content.id,
+        failedAt: new Date(clock.wallMs()),
+        original: delivery.attributes,
+      }),
     })),
   );
   // A message of the greatest size has no room for attributes: it is moved without them, and the log says why.

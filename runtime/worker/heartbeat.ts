@@ -26,6 +26,8 @@ export type HeartbeatParts = {
   readonly clock: Clock;
   readonly leaseMs: number;
   readonly intervalMs: number;
+  /** Whether an attempt goes on without a proven lease until somebody else is known to own its task. Default: none does. */
+  outlastsLease?(attempt: Attempt): boolean;
   /** Says after each successful beat that the worker is alive. */
   onBeat(): Promise<void>;
 };
@@ -101,6 +103,7 @@ export function startHeartbeat(parts: HeartbeatParts): Heartbeat {
       return;
     }
     for (const attempt of attempts.values()) {
+      if (parts.outlastsLease?.(attempt)) continue;
       if (attempt.abortReason !== null || nowMs - attempt.leaseProvenMs < (leaseMs * 5) / 6) continue;
       stopped.add(attempt);
       attempt.abort("lease_lost");

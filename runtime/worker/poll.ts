@@ -8,16 +8,20 @@ import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { Delivery, Queue } from "../queue/queue.ts";
 import type { Breaker } from "./breaker.ts";
-import type { Slots } from "./slots.ts";
+import type { Share } from "./slots.ts";
 
 export type PollParts = {
   readonly queue: Queue;
-  readonly slots: Slots;
+  readonly slots: Share;
   readonly breaker: Breaker;
   readonly log: Log;
   readonly clock: Clock;
   readonly waitMs: number;
+  /** How long messages are hidden. Default: as the queue says. */
+  readonly visibilityMs?: number;
   readonly stopping: AbortSignal;
+  /** Resolves when the queue may be polled: it may be paused. */
+  mayPoll(): Promise<void>;
   /** Called with every batch; must not throw. The next poll starts at once. */
   onMessages(messages: readonly Delivery[]): void;
   /** Called after every round, also one whose poll failed: SQS being away is no reason to restart. */
@@ -37,6 +41,7 @@ export async function poll(parts: PollParts): Promise<void> {
   while (!stopping.aborted) {
     await slots.available(() => stopping.aborted);
     await unlessAborted(breaker.closed(), stopping);
+    await parts.mayPoll();
     if (stopping.aborted) break;
     // The second poll asks for its own part of the room; without enough of it for two, it ends.
     if (slots.free <= asked.open) {
@@ -77,7 +82,8 @@ async function receive(
   asked.open += max;
   let messages: Delivery[];
   try {
-    messages = await queue.receive({ max, waitMs });
+    const { visibilityMs } = parts;
+    messages = await queue.receive({ max, waitMs, ...(visibilityMs !== undefined && { visibilityMs }) });
   } catch (error) {
     parts.log.warn("queue.receive_failed", { queue: queue.name, retryInMs: Math.round(retryInMs), error });
     return null;

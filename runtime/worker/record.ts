@@ -13,6 +13,7 @@ import { type AttemptRef, byAttempt, complete, completeWithEffects, keyOf, type 
 import { failed, type Outcome } from "../flow/execute.ts";
 import { readAttempts } from "../flow/extend.ts";
 import { type Failure, fail } from "../flow/fail.ts";
+import { leaving, limitsOf } from "../flow/limits.ts";
 import { release } from "../flow/release.ts";
 import type { Log } from "../log.ts";
 import { retryDelayMs } from "../model/retry.ts";
@@ -27,6 +28,8 @@ import { CommitRejected, commitClient } from "./commit-client.ts";
 type Held = { readonly kind: "held"; readonly uncertain: boolean };
 type Answer = Recorded | typeof NOT_STORABLE | Held;
 /** `uncertain`: an earlier try may have been committed and its answer lost. */
+/** The attempt holds room at limit keys. */
+type Limited = { readonly limited: boolean };
 type Entry<Item> = { readonly item: Item; readonly uncertain: boolean };
 type Writer<Item> = (item: Item) => Promise<Recorded | typeof NOT_STORABLE>;
 
@@ -72,16 +75,18 @@ const NOT_STORABLE = "not_storable";
 
 export function createRecorder(parts: RecorderParts): Recorder {
   const { database, payloads } = parts;
-  const successes = batched<Success>(async (items) => {
-    const recorded = await complete(database, items);
-    return recorded.map((accepted) => (accepted ? "succeeded" : "refused"));
+  const successes = batched<Success & Limited>(async (items) => {
+    const recorded = await leaving(database, items, async (on, some) =>
+      (await complete(on, some)).map((accepted) => (accepted ? ("succeeded" as const) : null)),
+    );
+    return recorded.map((state) => state ?? "refused");
   });
-  const failures = batched<Failure>(async (items) => {
-    const states = await fail(database, items);
+  const failures = batched<Failure & Limited>(async (items) => {
+    const states = await leaving(database, items, fail);
     return states.map((state) => state ?? "refused");
   });
-  const releases = batched<AttemptRef>(async (items) => {
-    const states = await release(database, items);
+  const releases = batched<AttemptRef & Limited>(async (items) => {
+    const states = await leaving(database, items, release);
     return states.map((state) => state ?? "refused");
   });
 
@@ -164,13 +169,20 @@ export function createRecorder(parts: RecorderParts): Recorder {
     definition: TaskDefinition,
     context: Context,
   ): Promise<Entered> {
-    const { id, attempt: fence } = attempt.task;
+    const { id, attempt: fence, limited } = attempt.task;
     switch (outcome.kind) {
       case "released":
-        return { recorded: ended(await releases({ id, attempt: fence })), error: null, retryInMs: null };
+        return { recorded: ended(await releases({ id, attempt: fence, limited })), error: null, retryInMs: null };
       case "cancelled":
         // The flag is in the row, and fail.sql ends such a row cancelled.
-        return await recordFailure({ id, attempt: fence, error: outcome.error, retryAfterMs: null, deadLetter: false });
+        return await recordFailure({
+          id,
+          attempt: fence,
+          limited,
+          error: outcome.error,
+          retryAfterMs: null,
+          deadLetter: false,
+        });
       case "failed":
         return await recordFailure(failureOf(attempt, outcome));
       case "succeeded": {
@@ -181,7 +193,7 @@ export function createRecorder(parts: RecorderParts): Recorder {
     }
   }
 
-  async function recordFailure(failure: Failure): Promise<Entered> {
+  async function recordFailure(failure: Failure & Limited): Promise<Entered> {
     const recorded = ended(await failures(failure));
     return { recorded, error: failure.error, retryInMs: recorded === "queued" ? failure.retryAfterMs : null };
   }
@@ -193,10 +205,10 @@ export function createRecorder(parts: RecorderParts): Recorder {
     definition: TaskDefinition,
     context: Context,
   ): Promise<Recorded | WritableOutcome> {
-    const { id, attempt: fence } = attempt.task;
-    let success: Success;
+    const { id, attempt: fence, limited } = attempt.task;
+    let success: Success & Limited;
     try {
-      success = { id, attempt: fence, ...(await stored(id, outcome.resultText)) };
+      success = { id, attempt: fence, limited, ...(await stored(id, outcome.resultText)) };
     } catch (error) {
       return failed(error) as WritableOutcome; // `failed` makes no `lost`.
     }
@@ -231,43 +243,51 @@ export function createRecorder(parts: RecorderParts): Recorder {
   }
 
   /** Bounded by `commitTimeoutMs`: afterwards the transaction is rolled back and its client refuses every statement. */
-  async function commitWithin(success: Success, commit: (tx: CommitClient) => void | Promise<void>): Promise<boolean> {
+  async function commitWithin(
+    success: Success & Limited,
+    commit: (tx: CommitClient) => void | Promise<void>,
+  ): Promise<boolean> {
     const limitMs = parts.commitTimeoutMs;
-    return await completeWithEffects(parts.commitDatabase, success, async (tx) => {
-      const client = commitClient(tx);
-      const overdue = new AbortController();
-      try {
-        await Promise.race([
-          (async () => commit(client.facade))().catch((error) => {
-            // What a handler throws is its failure, whatever it looks like: a refused connection may be that of another
-            // service, and repeating would go on for ever. Only what undid this very transaction is ours.
-            throw client.broken() ?? new CommitRejected(error);
-          }),
-          parts.clock.after(limitMs, overdue.signal).then(() => {
-            throw new TaskiqError(
-              "commit_timeout",
-              `commit(tx): expected it to end within ${limitMs} ms, it still runs. Write less in it, or raise TASKIQ_COMMIT_TIMEOUT_MS.`,
-            );
-          }),
-        ]);
-      } finally {
-        overdue.abort();
-        client.close();
-      }
-    });
+    return await completeWithEffects(
+      parts.commitDatabase,
+      success,
+      async (tx) => {
+        const client = commitClient(tx);
+        const overdue = new AbortController();
+        try {
+          await Promise.race([
+            (async () => commit(client.facade))().catch((error) => {
+              // What a handler throws is its failure, whatever it looks like: a refused connection may be that of another
+              // service, and repeating would go on for ever. Only what undid this very transaction is ours.
+              throw client.broken() ?? new CommitRejected(error);
+            }),
+            parts.clock.after(limitMs, overdue.signal).then(() => {
+              throw new TaskiqError(
+                "commit_timeout",
+                `commit(tx): expected it to end within ${limitMs} ms, it still runs. Write less in it, or raise TASKIQ_COMMIT_TIMEOUT_MS.`,
+              );
+            }),
+          ]);
+        } finally {
+          overdue.abort();
+          client.close();
+        }
+      },
+      success.limited ? limitsOf(success.id) : null,
+    );
   }
 
   return { record };
 }
 
-function failureOf(attempt: Attempt, outcome: Extract<Outcome, { kind: "failed" }>): Failure {
-  const { id, attempt: fence, policy, failures } = attempt.task;
+function failureOf(attempt: Attempt, outcome: Extract<Outcome, { kind: "failed" }>): Failure & Limited {
+  const { id, attempt: fence, limited, policy, failures } = attempt.task;
   const count = failures + 1;
   const fallback = retryDelayMs(policy, count, Math.random());
   const { retry } = outcome;
   const retryAfterMs =
     retry.kind === "never" || fallback === null ? null : retry.kind === "after" ? retry.delayMs : fallback;
-  return { id, attempt: fence, error: outcome.error, retryAfterMs, deadLetter: retry.kind !== "never" };
+  return { id, attempt: fence, limited, error: outcome.error, retryAfterMs, deadLetter: retry.kind !== "never" };
 }
 
 /** Errors and references are bounded ASCII-safe JSON of ours: the database can store them. */

@@ -15,22 +15,22 @@ import type { TaskDefinition } from "../define/task.ts";
 import { type Attempt, startAttempt } from "../flow/attempt.ts";
 import type { ClaimedTask } from "../flow/claim.ts";
 import { type Execution, execute, type Outcome } from "../flow/execute.ts";
+import type { ProcessPool } from "../isolation/pool.ts";
 import type { Log } from "../log.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
 import { followProgress, type Liveness } from "../probe.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
 import { createBreaker } from "./breaker.ts";
-import { createClaimer } from "./claimer.ts";
-import { deliver } from "./deliver.ts";
 import { watchEventLoop } from "./event-loop.ts";
 import { startHeartbeat } from "./heartbeat.ts";
 import type { WorkerObserver, WorkerState } from "./observer.ts";
-import { poll } from "./poll.ts";
 import type { Protection } from "./protection.ts";
 import { createRecorder, type Entered } from "./record.ts";
 import { beat, retire } from "./registry.ts";
-import { createSlots } from "./slots.ts";
+import { serveQueue } from "./serve-queue.ts";
+import { watchSignals } from "./signals.ts";
+import { createSlots, type Share } from "./slots.ts";
 
 export type WorkerParts = {
   readonly name: string;
@@ -49,6 +49,8 @@ export type WorkerParts = {
   readonly beatDatabase: Database;
   readonly log: Log;
   readonly clock: Clock;
+  /** Runs the tasks with isolation `process`. Absent: the worker refuses to start with one. */
+  readonly processes?: ProcessPool;
   /** From being scaled in while long work runs. Absent: nobody would. */
   readonly protection?: Protection;
   /** Of the task definition. Absent or null: outside ECS. */
@@ -125,7 +127,13 @@ export function createWorker(parts: WorkerParts): Worker {
     inlinePayloadBytes: settings.inlinePayloadBytes,
     gaveUp: () => gaveUp,
   });
-  const executeParts = { payloads: parts.payloads, middlewares, log, maxPayloadBytes: settings.maxPayloadBytes };
+  const executeParts = {
+    payloads: parts.payloads,
+    middlewares,
+    log,
+    maxPayloadBytes: settings.maxPayloadBytes,
+    ...(parts.processes && { processes: parts.processes }),
+  };
   const heartbeat = startHeartbeat({
     database: parts.beatDatabase,
     attempts,
@@ -134,16 +142,34 @@ export function createWorker(parts: WorkerParts): Worker {
     clock,
     leaseMs: settings.leaseMs,
     intervalMs: settings.extendIntervalMs,
+    // A command goes on while the database is away: to end it would cost hours that nothing threatens yet.
+    outlastsLease: ({ task }) => registry.get(task.name)?.policy.isolation === "command",
     onBeat: sayAlive,
+  });
+  const signals = watchSignals({
+    database: parts.database,
+    attempts,
+    queueNames: parts.queueNames,
+    clock,
+    away: () => breaker.open,
   });
   const eventLoop = watchEventLoop({ attempts, log, clock });
 
   function start(): void {
+    const unknown = parts.queueNames.find((name) => parts.queues.get(name) === undefined);
+    if (unknown !== undefined) {
+      throw new RangeError(`queue ${unknown}: expected one of ${parts.queues.names.join(", ")}`);
+    }
+    const apart = [...registry.values()].find((task) => task.policy.isolation === "process");
+    if (apart !== undefined && parts.processes === undefined) {
+      throw new RangeError(`task ${apart.name}: expected a pool of processes for isolation "process"`);
+    }
+    parts.processes?.start(registry.values());
     log.info("worker.started", { queues: parts.queueNames, slots: settings.slots, tasks: knownTasks });
     void sayAlive().catch((error) => breaker.trip(error));
     metrics?.started(look);
     protection?.start({ attempts, isOutdated: () => newest > revision, giveUp: () => void drain() });
-    polls = parts.queueNames.map(pollQueue);
+    polls = parts.queueNames.map(serve);
   }
 
   function look(): WorkerState {
@@ -166,41 +192,32 @@ export function createWorker(parts: WorkerParts): Worker {
     newest = alive ?? revision;
   }
 
-  function pollQueue(name: string): Promise<void> {
-    const queue = parts.queues.get(name);
-    if (queue === undefined) throw new RangeError(`queue ${name}: expected one of ${parts.queues.names.join(", ")}`);
-    const deliverParts = {
-      queue,
-      deadLetter: parts.queues.deadLetter(name),
-      claimer: createClaimer({
-        database: parts.database,
-        breaker,
-        options: {
-          queue: name,
-          worker: parts.name,
-          leaseMs: settings.leaseMs,
-          knownTasks,
-          unknownTaskAfterMs: settings.unknownTaskAfterMs,
-        },
-        holds: (taskId) => attempts.has(taskId),
-      }),
-      slots,
-      log,
-      clock,
-      stopped: () => stopping.signal.aborted,
-      start: (task: ClaimedTask) => track(runAttempt(task)),
-    };
-    return poll({
-      queue,
+  async function serve(name: string): Promise<void> {
+    const { clock, log, queues, database } = parts;
+    const stopRenewing = await serveQueue({
+      name,
+      queues,
+      database,
       slots,
       breaker,
+      signals,
       log,
       clock,
-      waitMs: settings.receiveWaitMs,
+      claim: {
+        worker: parts.name,
+        leaseMs: settings.leaseMs,
+        knownTasks,
+        unknownTaskAfterMs: settings.unknownTaskAfterMs,
+      },
+      receiveWaitMs: settings.receiveWaitMs,
+      extendIntervalMs: settings.extendIntervalMs,
       stopping: stopping.signal,
-      onMessages: (messages) => track(deliver(messages, deliverParts)),
+      holds: (taskId) => attempts.has(taskId),
+      run: runAttempt,
+      track,
       onProgress: polling.moved,
     });
+    if (stopRenewing !== undefined) void stopped.then(stopRenewing);
   }
 
   function track(work: Promise<void>): void {
@@ -208,7 +225,7 @@ export function createWorker(parts: WorkerParts): Worker {
     void work.finally(() => settling.delete(work));
   }
 
-  async function runAttempt(task: ClaimedTask): Promise<void> {
+  async function runAttempt(task: ClaimedTask, share: Share): Promise<void> {
     const attempt = startAttempt(task, clock.nowMs());
     // The task came back to this very worker: the attempt before is not the owner any more.
     attempts.get(task.id)?.abort("lease_lost");
@@ -225,7 +242,7 @@ export function createWorker(parts: WorkerParts): Worker {
       const outcome = heartbeat.stopped.has(attempt) ? givenBack(execution.outcome) : execution.outcome;
       if (execution.leaked !== null) {
         leaked = true;
-        leak(attempt, execution.leaked);
+        leak(attempt, share, execution.leaked);
       }
       const result = {
         kind: outcome.kind,
@@ -245,7 +262,7 @@ export function createWorker(parts: WorkerParts): Worker {
     } finally {
       attempt.settle();
       // One that leaked keeps its slot until the handler ends.
-      if (!leaked) slots.release();
+      if (!leaked) share.release();
       if (attempts.get(task.id) === attempt) attempts.delete(task.id);
     }
   }
@@ -259,8 +276,8 @@ export function createWorker(parts: WorkerParts): Worker {
     return await recorder.record(attempt, outcome, definition, context);
   }
 
-  function leak(attempt: Attempt, ended: Promise<void>): void {
-    slots.leak(ended);
+  function leak(attempt: Attempt, share: Share, ended: Promise<void>): void {
+    share.leak(ended);
     log.error("slot.leaked", {
       taskId: attempt.task.id,
       task: attempt.task.name,
@@ -296,8 +313,11 @@ export function createWorker(parts: WorkerParts): Worker {
     const away = breaker.open;
     breaker.stop();
     eventLoop.stop();
+    signals.stop();
     heartbeat.stop();
     retired = true;
+    // Nobody waits for what still runs in them.
+    await parts.processes?.close();
     const unprotected = protection?.stop();
     await saying;
     if (!away) await retire(parts.beatDatabase, parts.name).catch(() => {});

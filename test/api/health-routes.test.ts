@@ -48,6 +48,7 @@ describe("/health", () => {
           oldest_age_seconds: null,
           unsent: 0,
           workers: 0,
+          paused: false,
         },
       ],
       database: { status: "ok" },

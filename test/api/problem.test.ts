@@ -28,11 +28,11 @@ test.each([
 });
 
 test.each([
-  ["GET", "/v1/tasks", "POST"],
+  ["PUT", "/v1/tasks", "GET, HEAD, POST"],
   ["DELETE", "/v1/tasks/0198f3c0-0000-7000-8000-000000000000", "GET, HEAD"],
   ["GET", "/v1/tasks/batch", "POST"],
   ["PUT", "/tasks", "POST"],
-  ["OPTIONS", "/v1/tasks", "POST"],
+  ["OPTIONS", "/v1/tasks", "GET, HEAD, POST"],
   ["POST", "/health", "GET, HEAD"],
   ["PATCH", "/livez", "GET, HEAD"],
 ] as const)("%s %s is a known path with another method, and says which are allowed", async (method, url, allow) => {
@@ -89,6 +89,8 @@ test("carries the caller's id of the request, or one of its own", async () => {
 test("what nobody expected is told to the log, not to the caller", async () => {
   const submitter: Submitter = {
     submit: () => Promise.reject(new Error("password is hunter2")),
+    check: () => {},
+    prepare: () => Promise.reject(new Error("nothing is prepared here")),
     idle: () => Promise.resolve(),
   };
   const broken = await openTestApi(place, { parts: { submitter } });

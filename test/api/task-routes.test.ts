@@ -245,6 +245,10 @@ describe("GET /v1/tasks/{id}", () => {
     expect(body).toEqual({
       task_id: created.task_id,
       task: "echo",
+      attempts: [],
+      cancel_reason: null,
+      cancel_requested: false,
+      ordering_key: null,
       queue: "default",
       state: "queued",
       attempt: 0,

@@ -113,7 +113,7 @@ export async function openTestApi({ databaseUrl, aws }: Place, options: TestApiO
     announcer,
     registry,
     middlewares: chainMiddlewares([], log),
-    queueNames: queues.names,
+    queues,
     inlinePayloadBytes: options.inlinePayloadBytes ?? 65_536,
     maxPayloadBytes: limits.maxPayloadBytes,
     idempotencyTtlMs: 86_400_000,
@@ -137,8 +137,10 @@ export async function openTestApi({ databaseUrl, aws }: Place, options: TestApiO
     log,
     clock: systemClock,
     limits,
+    workerAliveMs: 30_000,
     version: "1.2.3",
     demo: true,
+    access: { auth: "none" as const, environment: "test" },
   };
   const api = await createApi({ ...parts, ...options.parts });
 

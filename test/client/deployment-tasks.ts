@@ -16,6 +16,16 @@ export const refuse = defineTask({
   },
 });
 
+/** Fails its only attempt, so that it ends in the dead-letter queue, and the one after a redrive. */
+export const exhaust = defineTask({
+  name: "test.exhaust",
+  input: z.unknown(),
+  retry: { maxAttempts: 1 },
+  run() {
+    throw new Error("no route");
+  },
+});
+
 /** Is 40 % done until a file appears. */
 export const gate = defineTask({
   name: "test.gate",

@@ -15,8 +15,8 @@ export type Deployment = {
 const ENTRY = fileURLToPath(new URL("../../runtime/main.ts", import.meta.url));
 const TASKS = fileURLToPath(new URL("./deployment-tasks.ts", import.meta.url));
 
-/** Progress arrives ten times as often as usual. */
-export async function startDeployment(): Promise<Deployment> {
+/** Progress arrives ten times as often as usual. `settings` win over those of every deployment. */
+export async function startDeployment(settings: Readonly<Record<string, string>> = {}): Promise<Deployment> {
   const [database, aws] = await Promise.all([createTestDatabase(), startTestAws()]);
   const env = { ...aws.env, DATABASE_URL: database.url };
   const service = startProcess({
@@ -26,6 +26,7 @@ export async function startDeployment(): Promise<Deployment> {
       SERVICE_ROLE: "all",
       TASKIQ_HTTP_HOST: "127.0.0.1",
       TASKIQ_HTTP_PORT: "0",
+      TASKIQ_API_AUTH: "none",
       TASKIQ_PROBE_PORT: "0",
       TASKIQ_TASK_MODULES: TASKS,
       TASKIQ_RECEIVE_WAIT_MS: "1000",
@@ -33,6 +34,7 @@ export async function startDeployment(): Promise<Deployment> {
       TASKIQ_GRACE_MS: "100",
       TASKIQ_DRAIN_WORK_MS: "100",
       TASKIQ_DRAIN_BUDGET_MS: "5000",
+      ...settings,
     },
   });
   const [, port] = await service.waitForLine(/"event":"api\.started".*"port":(\d+)/);

@@ -40,6 +40,7 @@ describe("a definition", () => {
       },
     });
     expect("commit" in task).toBe(false);
+    expect("process" in task).toBe(false);
   });
 
   test("keeps what is said", () => {
@@ -69,6 +70,14 @@ describe("a definition", () => {
       },
       commit,
     });
+  });
+
+  test("with a process of its own has a memory limit and no credentials unless it asks for them", () => {
+    const task = defineTask({ ...MINIMAL, isolation: "process" });
+    expect(task.policy.isolation).toBe("process");
+    expect(task.process).toEqual({ memoryMb: 512, awsCredentials: "none" });
+    const own = defineTask({ ...MINIMAL, isolation: "process", memoryMb: 64, awsCredentials: "inherit" });
+    expect(own.process).toEqual({ memoryMb: 64, awsCredentials: "inherit" });
   });
 
   test.each(["a", "images.resize", "team/job:step-1_b", "x".repeat(200)])("may be called %s", (name) => {
@@ -115,6 +124,11 @@ const MISTAKES: readonly [string, object, RegExp, RegExp][] = [
   ["graceMs", { graceMs: 600_001 }, /600000/, /got 600001/],
   ["maxLosses", { maxLosses: -1 }, /0/, /got -1/],
   ["onLost", { onLost: "retry" }, /requeue.*fail/, /got "retry"/],
+  ["isolation", { isolation: "command" }, /inline.*process/, /got "command"/],
+  ["memoryMb", { isolation: "process", memoryMb: 31 }, /32/, /got 31/],
+  ["memoryMb", { memoryMb: 64 }, /isolation "process" only/, /got 64/],
+  ["awsCredentials", { isolation: "process", awsCredentials: true }, /none.*inherit/, /got true/],
+  ["awsCredentials", { isolation: "inline", awsCredentials: "none" }, /isolation "process" only/, /got "none"/],
   ["run", { run: "later" }, /function/, /got ("later"|a string)/],
   ["run", { run: undefined }, /function/, /got (undefined|nothing)/],
   ["commit", { commit: true }, /function/, /got (true|a boolean)/],

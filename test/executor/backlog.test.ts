@@ -242,3 +242,12 @@ describe("the workers", () => {
     expect(await read()).toMatchObject({ workers: 3, running: 3, busyWorkers: 2 });
   });
 });
+
+test("what waits in a paused queue is no backlog: no worker could do anything about it", async () => {
+  await queueOf("default").send(messages(3));
+  await createTask(database, { dueInMs: -60_000 });
+  await ask(database, "insert into taskiq.paused_queue (queue) values ('default')");
+  expect(await read()).toMatchObject({ backlog: 0, visible: 0, oldestQueuedMs: null });
+  await ask(database, "delete from taskiq.paused_queue");
+  expect(await read()).toMatchObject({ backlog: 3, visible: 3 });
+});

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Announcer, createAnnouncer } from "../../runtime/flow/announce.ts";
+import { type Announcer, createAnnouncer, type Doorbell } from "../../runtime/flow/announce.ts";
 import { openLog } from "../../runtime/log.ts";
 import { TASK_STATES } from "../../runtime/model/task.ts";
 import { openPayloadStore, type S3PayloadStore } from "../../runtime/payload/s3.ts";
@@ -88,13 +88,15 @@ function queueCalled(name: string) {
 }
 
 /** A queued task with a doorbell that is due. */
-async function dueTask(
-  columns = {},
-  sendInMs = 0,
-): Promise<{ id: string; outboxId: number; name: string; queue: string }> {
-  const task = { name: "demo", queue: "default", ...columns };
+async function dueTask(columns = {}, sendInMs = 0): Promise<Doorbell & { name: string }> {
+  const task = { name: "demo", queue: "default", tenant: "default", priority: 0, ...columns };
   const id = await createTask(database, task);
-  return { id, outboxId: await createOutboxRow(database, { taskId: id, queue: task.queue, sendInMs }), ...task };
+  return {
+    id,
+    outboxId: await createOutboxRow(database, { taskId: id, queue: task.queue, sendInMs }),
+    group: null,
+    ...task,
+  };
 }
 
 async function objectAt(key: string): Promise<string> {
@@ -125,6 +127,9 @@ describe("ring", () => {
           id,
           name: "demo",
           queue: "default",
+          tenant: "default",
+          group: null,
+          priority: 0,
           outboxId: await createOutboxRow(database, { taskId: id }),
         })),
       ),
@@ -290,7 +295,16 @@ describe("a dead letter", () => {
     const [message, ...others] = (await queues.deadLetter("slow").receive({ max: 10, waitMs: 0 })) ?? [];
     expect(others).toEqual([]);
     expect(decodeMessage(message?.body ?? "")).toEqual({ kind: "doorbell", id });
-    expect(message?.attributes).toEqual({ reason: "crash_loop", task_id: id, attempt: "6", source_queue: "slow" });
+    expect(message?.attributes).toEqual({
+      reason: "crash_loop",
+      error_type: "Error",
+      task: "demo",
+      task_id: id,
+      attempt: "6",
+      source_queue: "slow",
+      worker: "worker-1",
+      failed_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+    });
     expect(await readOutbox(database)).toEqual([]);
   });
 

@@ -50,9 +50,9 @@ export async function violations(database: Database): Promise<string[]> {
              then 'a claim that is not the next attempt'
            when (before).state = 'running' and (after).state = 'running' and (before).worker <> (after).worker
              then 'a running attempt changed its worker'
-           when (before).cancel_requested_at is not null and (after).state = 'queued'
+           when (before).cancel_requested_at is not null and (after).state = 'queued' and (before).finished_at is null
              then 'a row with a cancel flag went back to queued'
-           when (after).failures < (before).failures or (after).losses < (before).losses
+           when ((after).failures < (before).failures or (after).losses < (before).losses) and (before).finished_at is null
              then 'a counter went back'
            when (after).failures + (after).losses > (before).failures + (before).losses + 1
              then 'charged more than once'

@@ -95,6 +95,7 @@ describe("a queued task that is due", () => {
       inputText: input,
       inputRef: null,
       traceContext: "00-abc-def-01",
+      limited: false,
       policy: { timeoutMs: 11, graceMs: 12, maxAttempts: 13, backoffMs: 14, maxBackoffMs: 15 },
     });
     expect(Object.entries(labels)).toEqual([

@@ -8,7 +8,7 @@ import { loadSql } from "../../runtime/postgres/sql.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { ask, clearTasks, createTask, createTasks, readAttemptLog, readOutbox, readTask } from "../support/tasks.ts";
 import { shuffled } from "./shuffled.ts";
-import { hold } from "./waiting.ts";
+import { hold, within } from "./waiting.ts";
 
 const LOCK_ATTEMPT = loadSql(import.meta.url, "../../runtime/flow/lock-attempt.sql");
 
@@ -183,7 +183,7 @@ describe("two at once", () => {
   test("complete passes over a row that a reaper holds, and is refused when it has taken the task", async () => {
     const id = await createTask(database, { state: "running", leaseInMs: -1 });
     const reaper = await hold(database, async (tx) => {
-      expect(await reap(tx, 10)).toHaveLength(1);
+      expect(await reap(within(tx), 10)).toHaveLength(1);
     });
     expect(await complete(racing, [success(id)])).toEqual([false]);
     await reaper.end();
@@ -193,7 +193,7 @@ describe("two at once", () => {
 
   test("complete is recorded when the reaper that held the row gave up", async () => {
     const id = await createTask(database, { state: "running", leaseInMs: -1 });
-    const reaper = await hold(database, (tx) => reap(tx, 10));
+    const reaper = await hold(database, (tx) => reap(within(tx), 10));
     expect(await complete(racing, [success(id)])).toEqual([false]);
     await reaper.end("undo");
     expect(await complete(racing, [success(id)])).toEqual([true]);

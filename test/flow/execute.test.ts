@@ -75,6 +75,7 @@ function start(setup: Setup): { attempt: Attempt; execution: Promise<Execution> 
     inputRef: null,
     labels: { team: "images" },
     traceContext: null,
+    limited: false,
     policy: { timeoutMs: 600_000, graceMs: 600_000, maxAttempts: 3, backoffMs: 0, maxBackoffMs: 0, ...setup.policy },
     createdAt: new Date(),
     waitMs: 3,

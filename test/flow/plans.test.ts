@@ -21,7 +21,14 @@ const spread = (from: number, count: number) =>
 const finished = spread(0, FINISHED);
 const queued = spread(FINISHED, QUEUED);
 const running = spread(FINISHED + QUEUED, RUNNING);
+const ORDERED = 5_000;
+const URGENT = 5_000;
+const LIMITED = 5_000;
+const limited = spread(FINISHED + QUEUED + RUNNING + ORDERED + URGENT, LIMITED);
 const each = (value: unknown) => running.map(() => value);
+
+/** The parameters that all listing statements begin with: tenant, states, name, queue, labels, times. */
+const LISTED = (states: unknown, name: string | null) => ["default", states, name, null, null, null, null, null, null];
 
 type Hot = { readonly file: string; readonly params: readonly unknown[]; readonly maxBlocks: number };
 
@@ -43,12 +50,38 @@ const HOT: readonly Hot[] = [
   { file: "flow/release.sql", params: [running, each(1)], maxBlocks: 600 },
   { file: "flow/lease-outbox.sql", params: [100, 30_000], maxBlocks: 3_000 },
   { file: "flow/settle-outbox.sql", params: [Array.from({ length: BATCH }, (_, index) => index + 1)], maxBlocks: 100 },
-  { file: "flow/reap.sql", params: [200], maxBlocks: 500 },
+  { file: "flow/reap.sql", params: [200, []], maxBlocks: 500 },
   { file: "flow/ring-again.sql", params: ["default", 300_000, 100], maxBlocks: 4_000 },
   { file: "flow/prune.sql", params: [86_400_000, 100], maxBlocks: 500 },
   { file: "flow/read-recorded.sql", params: [finished], maxBlocks: 100 },
+  {
+    file: "flow/claim-group.sql",
+    params: ["ordered", ["g1", "g2", "g3"], "worker-1", 30_000, ["demo"]],
+    maxBlocks: 300,
+  },
+  { file: "flow/claim-best.sql", params: ["urgent", BATCH, "worker-1", 30_000, ["demo"]], maxBlocks: 600 },
+  { file: "flow/cancel.sql", params: [queued, null, null], maxBlocks: 600 },
+  { file: "flow/rearm.sql", params: [finished, null], maxBlocks: 200 },
+  { file: "flow/lock-limits.sql", params: [limited], maxBlocks: 100 },
+  { file: "flow/claim-limited.sql", params: [limited, "worker-1", 30_000], maxBlocks: 700 },
+  { file: "flow/free-limits.sql", params: [[], ["k1"]], maxBlocks: 200 },
+  { file: "flow/sweep-limits.sql", params: [10], maxBlocks: 3_000 },
+  { file: "worker/read-signals.sql", params: [running, each(1), ["default"]], maxBlocks: 100 },
   { file: "api/read-finished.sql", params: [finished], maxBlocks: 100 },
   { file: "api/read-task.sql", params: [finished[0], "default"], maxBlocks: 20 },
+  { file: "api/find-task.sql", params: [finished[0], "default"], maxBlocks: 20 },
+  { file: "api/read-watched.sql", params: [running], maxBlocks: 100 },
+  { file: "api/read-unsuccessful.sql", params: [running, 10], maxBlocks: 200 },
+  // A page of fifty, and one that finds nothing among the 200 rows that it may look at.
+  { file: "api/list-by-time.sql", params: [...LISTED(null, null), idOf(0), idOf(10 ** 9), 200, 51], maxBlocks: 400 },
+  { file: "api/list-by-time.sql", params: [...LISTED(null, "none"), idOf(0), idOf(10 ** 9), 200, 51], maxBlocks: 400 },
+  { file: "api/list-by-creation.sql", params: [...LISTED(null, null), null, null, 200, 51], maxBlocks: 50 },
+  { file: "api/list-by-state.sql", params: [...LISTED("queued", null), null, null, 200, 51], maxBlocks: 600 },
+  { file: "api/list-by-state.sql", params: [...LISTED("failed", "none"), null, null, 200, 51], maxBlocks: 50 },
+  { file: "api/list-running.sql", params: ["default", ...LISTED(null, null).slice(2), null, null, 51], maxBlocks: 600 },
+  { file: "api/read-workers.sql", params: [30_000, null, 1_000, 100], maxBlocks: 600 },
+  { file: "api/match-retryable.sql", params: [...LISTED(["failed"], null), null, 0, 1_000], maxBlocks: 50 },
+  { file: "api/match-cancellable.sql", params: [...LISTED(["running"], "none"), null, 0, 1_000], maxBlocks: 20_000 },
 ];
 
 const statementOf = ({ file }: Hot): Statement => loadSql(new URL("../../runtime/", import.meta.url).href, `./${file}`);
@@ -149,6 +182,23 @@ async function fill(): Promise<void> {
             case state when 'succeeded' then now() - n * interval '1 second' end, 1, 1, 1, 1, 1
        from generate_series(1, ${FINISHED + QUEUED + RUNNING}) n,
             lateral (select case when n <= ${FINISHED} then 'succeeded' when n <= ${FINISHED + QUEUED} then 'queued' else 'running' end::taskiq.task_state) s (state)`,
+  );
+  const first = FINISHED + QUEUED + RUNNING;
+  await ask(
+    admin,
+    `insert into taskiq.task (id, name, queue, state, not_before, announced_at, group_key, ordered_at, by_rank, limit_keys, parked_on,
+       timeout_ms, grace_ms, max_attempts, backoff_ms, max_backoff_ms)
+     select ${id(`n + ${first}`)}, 'demo', kind, 'queued', now() - interval '1 hour', now() - interval '1 hour',
+            case kind when 'ordered' then 'g' || n % 50 end, case kind when 'ordered' then now() - n * interval '1 second' end,
+            kind = 'urgent',
+            case kind when 'default' then array['k' || n % 20] end,
+            case when kind = 'default' and n % 2 = 0 then 'k' || n % 20 end, 1, 1, 1, 1, 1
+       from generate_series(1, ${ORDERED + URGENT + LIMITED}) n,
+            lateral (select case when n <= ${ORDERED} then 'ordered' when n <= ${ORDERED + URGENT} then 'urgent' else 'default' end) k (kind)`,
+  );
+  await ask(
+    admin,
+    "insert into taskiq.limit_key (key, max, running) select 'k' || n, 1000, n from generate_series(0, 19) n",
   );
   await ask(
     admin,

@@ -16,7 +16,7 @@ import {
   SAMPLE_ERROR,
   type TaskColumns,
 } from "../support/tasks.ts";
-import { hold } from "./waiting.ts";
+import { hold, within } from "./waiting.ts";
 
 const SETTLE_OUTBOX = loadSql(import.meta.url, "../../runtime/flow/settle-outbox.sql");
 const EXPIRED: TaskColumns = { state: "running", leaseInMs: -1_000 };
@@ -171,7 +171,7 @@ describe("two at once", () => {
       Array.from({ length: 3 }, () => EXPIRED),
     );
     const first = await hold(database, async (tx) => {
-      expect(await reap(tx, 1)).toHaveLength(1);
+      expect(await reap(within(tx), 1)).toHaveLength(1);
     });
     expect(await reap(database, 10)).toEqual([]);
     await first.end();
@@ -180,7 +180,7 @@ describe("two at once", () => {
 
   test("a reaper that died leaves nothing locked", async () => {
     const id = await createTask(database, EXPIRED);
-    const first = await hold(database, (tx) => reap(tx, 10));
+    const first = await hold(database, (tx) => reap(within(tx), 10));
     await first.end("undo");
     expect(await reap(database, 10)).toMatchObject([{ id, losses: 1 }]);
   });

@@ -87,7 +87,7 @@ function submitterOn(on: Database, middlewares: readonly Middleware[] = [], ring
     announcer: ringing,
     registry: createRegistry([demo, resize]),
     middlewares: chainMiddlewares(middlewares, log),
-    queueNames: ["default", "slow"],
+    queues,
     inlinePayloadBytes: INLINE_BYTES,
     maxPayloadBytes: MAX_BYTES,
     idempotencyTtlMs: TTL_MS,
@@ -584,7 +584,20 @@ function keyed(keys: readonly string[]): unknown[] {
   const place = [all(null), all("demo"), all("default"), all("default"), all(0), all(0), all(null)];
   const content = [all(null), all(null), all("1"), all(null), all(null)];
   const policy = [all(1), all(1), all(1), all(1), all(1), all(1), all("inline"), all("requeue")];
-  return [ids, ...place, ...content, ...policy, ids, keys, all(Buffer.from("hash")), TTL_MS, 5_000];
+  return [
+    ids,
+    ...place,
+    ...content,
+    ...policy,
+    ids,
+    keys,
+    all(Buffer.from("hash")),
+    TTL_MS,
+    5_000,
+    all(null),
+    all(false),
+    all(null),
+  ];
 }
 
 describe("a connection that is lost while the answer is on its way", () => {

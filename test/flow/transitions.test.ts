@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -25,21 +26,29 @@ const FLOW = new URL("../../runtime/flow/", import.meta.url);
 const DAY_MS = 86_400_000;
 const ATTEMPT = 3;
 
-/** Moves of TRANSITIONS whose statements belong to jobs, cancelling and redriving, which are not there yet. */
-const LATER = [
-  "blocked -> queued",
-  "blocked -> skipped",
-  "blocked -> cancelled",
-  "queued -> cancelled",
-  "failed -> queued",
-  "cancelled -> queued",
-];
+/** Moves of TRANSITIONS whose statements belong to jobs, which are not there yet. */
+const LATER = ["blocked -> queued", "blocked -> skipped"];
 
 /** How every statement of flow/ is called for a set of tasks: the parameters differ, the rows are the same. */
 const CALLS: Record<string, (ids: readonly string[]) => readonly (readonly unknown[])[]> = {
+  cancel: (ids) => [
+    [ids, null, "not needed"],
+    [ids, "default", null],
+    [ids, "somebody else", null],
+  ],
   claim: (ids) => [
     [ids, "worker-2", 30_000, ["demo"]],
     [ids, "worker-2", 30_000, []],
+  ],
+  bury: (ids) => [[ids, "not needed", 1_000]],
+  "claim-best": () => [
+    ["default", 1_000, "worker-2", 30_000, ["demo"]],
+    ["default", 1_000, "worker-2", 30_000, []],
+  ],
+  "claim-limited": (ids) => [[ids, "worker-2", 30_000]],
+  "claim-group": () => [
+    ["default", ["a", "b"], "worker-2", 30_000, ["demo"]],
+    ["default", ["a", "b"], "worker-2", 30_000, []],
   ],
   complete: (ids) => fences(ids).map((fence) => [ids, fence, ids.map(() => '"new"'), ids.map(() => null)]),
   decline: (ids) => [
@@ -58,25 +67,87 @@ const CALLS: Record<string, (ids: readonly string[]) => readonly (readonly unkno
         ids.map(() => true),
       ]),
     ),
+  "ensure-limits": () => [[["k"], [1], [null]]],
+  "free-limits": (ids) => [
+    [[], ["k"]],
+    [ids.slice(0, 1), []],
+  ],
+  "dig-up": () => [[10]],
   "lease-outbox": () => [[1_000, 30_000]],
+  "lock-limits": (ids) => [[ids]],
+  "lock-redriven": (ids) => [
+    [ids, "default", null, 4_000_000_000_000],
+    [ids, "default", "somebody else", 4_000_000_000_000],
+    [ids, "other", null, 0],
+  ],
+  "pause-queue": () => [["default", "somebody"]],
+  "redrive-begin": () => [[]],
+  "resume-queue": () => [["default"]],
+  ring: (ids) => [[ids]],
   "lock-attempt": (ids) => ids.map((id) => [id, ATTEMPT]),
+  park: (ids) => [
+    [ids, ids.map(() => "k"), ids.map(() => null), [], []],
+    [ids, ids.map(() => null), ids.map(() => 1_000), ["k"], [2_000]],
+  ],
   "postpone-outbox": () => [[Array.from({ length: 1_000 }, (_, index) => index + 1), 3_000]],
   prune: () => [[DAY_MS, 1_000]],
   "prune-idempotency": () => [[1_000]],
+  "prune-tombstones": () => [[1_000]],
   "prune-workers": () => [[]],
   "read-attempts": (ids) => fences(ids).map((fence) => [ids, fence]),
+  "read-contenders": (ids) => [[ids, ["demo"]]],
+  "read-expired-limited": () => [[1_000]],
   "read-idempotency": () => [[["default"], ["key"]]],
   "read-recorded": (ids) => [[ids]],
-  reap: () => [[1_000]],
+  rearm: (ids) => [
+    [ids, null],
+    [ids, "default"],
+    [ids, "somebody else"],
+  ],
+  reap: (ids) => [
+    [1_000, []],
+    [1_000, ids],
+  ],
   release: (ids) => fences(ids).map((fence) => [ids, fence]),
   "ring-again": () => [["default", 60_000, 1_000]],
+  "schedule-advance": () => [[...Array.from({ length: 5 }, () => []), []]],
+  "schedule-create": () => [newSchedule()],
+  "schedule-delete": ([id]) => [[id, "default"]],
+  "schedule-due": () => [[[], 10]],
+  "schedule-list": () => [["default", "", null, 10]],
+  "schedule-now": () => [[]],
+  "schedule-pause": ([id]) => [[id, "default"]],
+  "schedule-read": ([id]) => [[id, "default"]],
+  "schedule-refuse": ([id]) => [[id, new Date(0), "{}", 0]],
+  "schedule-resume": ([id]) => [[id, "default", new Date(0)]],
   "settle-outbox": () => [[Array.from({ length: 1_000 }, (_, index) => index + 1)]],
   submit: (ids) => [submitAgain(ids)],
+  "sweep-limits": () => [[10]],
 };
 
 /** The attempt of the rows, the one before and the one after. */
 function fences(ids: readonly string[]): number[][] {
   return [ATTEMPT, ATTEMPT - 1, ATTEMPT + 1].map((attempt) => ids.map(() => attempt));
+}
+
+/** No task's state depends on it. */
+function newSchedule(): unknown[] {
+  const timing = [null, null, 60_000, new Date(0)];
+  const none = [null, null, null, null, null];
+  return [
+    randomUUID(),
+    "default",
+    randomUUID(),
+    "demo",
+    ...none,
+    ...timing,
+    "one",
+    100,
+    "allow",
+    true,
+    new Date(0),
+    null,
+  ];
 }
 
 /** A submission with the ids of rows that exist, as after a lost answer. */
@@ -97,6 +168,9 @@ function submitAgain(ids: readonly string[]): unknown[] {
     all(null),
     1_000,
     5_000,
+    all(null),
+    all(false),
+    all(null),
   ];
 }
 
@@ -113,6 +187,11 @@ function variants(state: TaskState): TaskColumns[] {
         { ...base, dueInMs: 60_000 },
         { ...base, dueInMs: -DAY_MS, announcedMsAgo: DAY_MS },
         { ...base, name: "unknown", dueInMs: -DAY_MS },
+        { ...base, byRank: true },
+        { ...base, limitKeys: ["k"] },
+        { ...base, limitKeys: ["k"], parkedOn: "k" },
+        { ...base, groupKey: "a" },
+        { ...base, groupKey: "a", attempt: 0, dueInMs: 60_000 },
       ];
     case "running": {
       const expired = { ...base, leaseInMs: -1_000 };
@@ -124,6 +203,9 @@ function variants(state: TaskState): TaskColumns[] {
         { ...expired, onLost: "fail" },
         { ...expired, losses: 5 },
         { ...expired, replyKey: "results/1" },
+        { ...base, groupKey: "b" },
+        { ...base, limitKeys: ["k"] },
+        { ...expired, limitKeys: ["k"] },
       ];
     }
     default:
@@ -265,6 +347,11 @@ describe("the database itself refuses", () => {
     priority_in_range: [{ priority: 101 }, { priority: -101 }],
     isolation_known: [{ isolation: "thread" }],
     on_lost_known: [{ onLost: "ignore" }],
+    parked_is_queued: [
+      { state: "running", parkedOn: "k" },
+      { state: "failed", parkedOn: "k" },
+    ],
+    grouped_has_order: [{ groupKey: "a", orderedInMs: null }, { orderedInMs: 0 }],
   };
 
   test("by rules that are all tried here", async () => {

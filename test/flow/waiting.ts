@@ -1,5 +1,5 @@
 /** For races that a test decides itself: who holds a row, and whether the other one has come to wait for it. */
-import type { Database, Transaction } from "../../runtime/postgres/pool.ts";
+import type { Database, Transaction, Transactional } from "../../runtime/postgres/pool.ts";
 import { ask } from "../support/tasks.ts";
 import { until } from "../support/until.ts";
 
@@ -69,4 +69,9 @@ async function waiting(observer: Database, applicationName: string): Promise<num
     [applicationName],
   );
   return row?.waiting ?? 0;
+}
+
+/** A transaction that is open, where a step may want to begin one. */
+export function within(tx: Transaction): Transactional {
+  return { query: tx.query, transaction: (work) => work(tx) };
 }

@@ -78,9 +78,17 @@ test("with nothing given it starts everything, and stop leaves no process and no
   expect(JSON.parse(stack.env.TASKIQ_QUEUES ?? "")).toEqual([
     {
       name: "default",
+      type: "standard",
       url: `${stack.env.AWS_ENDPOINT_URL}/000000000000/taskiq-default`,
       deadLetterUrl: `${stack.env.AWS_ENDPOINT_URL}/000000000000/taskiq-default-dlq`,
     },
+    {
+      name: "ordered",
+      type: "fifo",
+      url: `${stack.env.AWS_ENDPOINT_URL}/000000000000/taskiq-ordered.fifo`,
+      deadLetterUrl: `${stack.env.AWS_ENDPOINT_URL}/000000000000/taskiq-ordered-dlq.fifo`,
+    },
+    { name: "cancel", type: "cancel", url: `${stack.env.AWS_ENDPOINT_URL}/000000000000/taskiq-cancel` },
   ]);
   await queue(stack, { send: "hello" });
   expect(await queue(stack, { receive: true })).toBe("hello");

@@ -28,6 +28,7 @@ export type LogLine = { readonly event: string; readonly level: string; readonly
 export type Role = {
   /** `worker-1`; what the rows of its tasks say. */
   readonly name: string;
+  readonly pid: number;
   /** Everything it logged so far, or only one event. */
   log(event?: string): LogLine[];
   /** The first line of an event, among those written and those to come, for which `matches` holds. */
@@ -124,8 +125,8 @@ export async function startSystem({ ownServer = false, env: settings = {} }: Sys
       queues: [
         {
           name: QUEUE,
-          url: emulatedQueueUrl(endpoint, sqsName(QUEUE)),
-          deadLetterUrl: emulatedQueueUrl(endpoint, deadLetterSqsName(QUEUE)),
+          url: emulatedQueueUrl(endpoint, sqsName({ name: QUEUE, type: "standard" })),
+          deadLetterUrl: emulatedQueueUrl(endpoint, deadLetterSqsName({ name: QUEUE, type: "standard" })),
         },
       ],
       bucket: LOCAL_BUCKET,
@@ -150,6 +151,7 @@ export async function startSystem({ ownServer = false, env: settings = {} }: Sys
       TASKIQ_WORKER_SLOTS: "50",
       TASKIQ_HTTP_HOST: "127.0.0.1",
       TASKIQ_HTTP_PORT: "0",
+      TASKIQ_API_AUTH: "none",
       TASKIQ_PROBE_PORT: "0",
       TASKIQ_LOG: "tasks",
       ...settings,
@@ -232,6 +234,7 @@ function openRole(name: string, env: Readonly<Record<string, string>>): Role {
 
   return {
     name,
+    pid: child.pid,
     log,
     async logged(event, matches = () => true, deadlineMs = 20_000) {
       const found = await until(() => log(event).find(matches) ?? !alive, {

@@ -42,6 +42,12 @@ export type TaskColumns = {
   readonly maxLosses?: number;
   readonly isolation?: string;
   readonly onLost?: string;
+  /** With its place in the group, a distance from now. */
+  readonly groupKey?: string | null;
+  readonly orderedInMs?: number | null;
+  readonly byRank?: boolean;
+  readonly limitKeys?: readonly string[] | null;
+  readonly parkedOn?: string | null;
   readonly runId?: string | null;
   readonly stepKey?: string | null;
   readonly pendingParents?: number;
@@ -115,6 +121,7 @@ export async function createTasks(database: Database, rows: readonly TaskColumns
     ...DEFAULTS,
     id: uuidv7(),
     ...inState(columns.state ?? "queued"),
+    ...(columns.groupKey !== undefined && { orderedInMs: columns.dueInMs ?? 0 }),
     ...columns,
   }));
   await ask(database, INSERT, [JSON.stringify(complete)]);
@@ -173,7 +180,8 @@ export async function clearTasks(database: Database): Promise<void> {
   await ask(
     database,
     `delete from taskiq.task; delete from taskiq.outbox; delete from taskiq.attempt;
-     delete from taskiq.idempotency; delete from taskiq.worker`,
+     delete from taskiq.idempotency; delete from taskiq.worker;
+     delete from taskiq.schedule; delete from taskiq.tombstone; delete from taskiq.paused_queue`,
   );
 }
 
@@ -207,6 +215,7 @@ const DEFAULTS = {
   isolation: "inline",
   onLost: "requeue",
   pendingParents: 0,
+  byRank: false,
   createdMsAgo: 0,
 } as const satisfies TaskColumns;
 
@@ -237,7 +246,8 @@ const INSERT = `
     id, wire_id, name, queue, tenant, state, attempt, failures, losses, priority, labels, trace_context,
     input, input_ref, result, result_ref, error, reply_key, worker, lease_until, not_before, announced_at, rings,
     cancel_requested_at, timeout_ms, grace_ms, max_attempts, backoff_ms, max_backoff_ms, max_losses, isolation, on_lost,
-    run_id, step_key, pending_parents, progress, progress_message, created_at, started_at, finished_at
+    run_id, step_key, pending_parents, progress, progress_message, created_at, started_at, finished_at,
+    group_key, ordered_at, by_rank, limit_keys, parked_on
   )
   select r.id, r."wireId", r.name, r.queue, r.tenant, r.state, r.attempt, r.failures, r.losses, r.priority,
          r.labels::json, r."traceContext", r.input::json, r."inputRef", r.result::json, r."resultRef", r.error, r."replyKey",
@@ -245,7 +255,8 @@ const INSERT = `
          case when r."cancelRequested" then now() end,
          r."timeoutMs", r."graceMs", r."maxAttempts", r."backoffMs", r."maxBackoffMs", r."maxLosses", r.isolation, r."onLost",
          r."runId", r."stepKey", r."pendingParents", r.progress, r."progressMessage",
-         now() - r."createdMsAgo" * ms, now() - r."startedMsAgo" * ms, now() - r."finishedMsAgo" * ms
+         now() - r."createdMsAgo" * ms, now() - r."startedMsAgo" * ms, now() - r."finishedMsAgo" * ms,
+         r."groupKey", now() + r."orderedInMs" * ms, r."byRank", r."limitKeys", r."parkedOn"
     from (select interval '1 millisecond' as ms) unit,
          json_to_recordset($1::json) as r (
            id uuid, "wireId" text, name text, queue text, tenant text, state taskiq.task_state, attempt int, failures int,
@@ -254,7 +265,8 @@ const INSERT = `
            "announcedMsAgo" float8, rings smallint, "cancelRequested" boolean, "timeoutMs" int, "graceMs" int,
            "maxAttempts" int, "backoffMs" int, "maxBackoffMs" int, "maxLosses" int, isolation text, "onLost" text,
            "runId" uuid, "stepKey" text, "pendingParents" int, progress real, "progressMessage" text,
-           "createdMsAgo" float8, "startedMsAgo" float8, "finishedMsAgo" float8
+           "createdMsAgo" float8, "startedMsAgo" float8, "finishedMsAgo" float8,
+           "groupKey" text, "orderedInMs" float8, "byRank" boolean, "limitKeys" text[], "parkedOn" text
          )`;
 
 const SELECT = `

@@ -108,7 +108,7 @@ it("2,000 tasks whose messages all come twice to 8 workers have 2,000 outcomes a
     announcer: createAnnouncer({ database, queues: twice, payloads, log }),
     registry,
     middlewares: { call: () => null },
-    queueNames: ["default"],
+    queues: twice,
     ...LIMITS,
     idempotencyTtlMs: 60_000,
     groupCommitMs: 0,

@@ -1,6 +1,7 @@
 /** A worker that dies, and one that is frozen beyond its lease: its tasks run elsewhere, and it can do no harm. */
 import { describe, expect, it } from "vitest";
-import { type LogLine, type Role, startSystem } from "../support/system.ts";
+import { createClient } from "../../runtime/client/index.ts";
+import { type Api, type LogLine, type Role, startSystem } from "../support/system.ts";
 import { TIMES } from "../support/system-times.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
@@ -29,10 +30,15 @@ describe.concurrent("a lost worker", { timeout: TIMES.testTimeoutMs }, () => {
     const ids = await submit(api, times(TASKS, counted(FOR_EVER_MS)));
     await untilStarted(first, ids);
     await system.startWorker("second");
+    await until(async () => (await workerStates(api)).second === "alive, runs 0");
+    expect((await workerStates(api)).first).toBe(`alive, runs ${TASKS}`);
 
     const killedAt = await databaseNow(system);
     first.signal("SIGKILL");
     await untilSucceeded(system, TASKS, TIMES.leaseMs + TIMES.recoveryMs + 10_000);
+    // Three heartbeats are as long as a lease.
+    await until(async () => (await workerStates(api)).first === "lost, runs 0", { deadlineMs: TIMES.leaseMs + 5_000 });
+    expect(await workerStates(api)).toEqual({ first: "lost, runs 0", second: "alive, runs 0" });
 
     const rows = await readRows(system, ids);
     const recoveryMs = Math.max(...rows.map((row) => Number(row.started_at))) - killedAt.getTime();
@@ -111,6 +117,14 @@ describe.concurrent("a lost worker", { timeout: TIMES.testTimeoutMs }, () => {
     expect(cut.alive).toBe(true);
   });
 });
+
+/** As `worker list` shows them. */
+async function workerStates(api: Api): Promise<Record<string, string>> {
+  const workers = await createClient({ baseUrl: api.url }).workers.list();
+  return Object.fromEntries(
+    workers.map(({ name, state, runningTasks }) => [name, `${state}, runs ${runningTasks.length}`]),
+  );
+}
 
 /** What a worker said of attempts that could record nothing. */
 function endsOf(worker: Role): LogLine[] {

@@ -64,7 +64,15 @@ function claimerOn(
     knownTasks: ["demo"],
     unknownTaskAfterMs: 3_600_000,
   };
-  return { breaker, claimer: createClaimer({ database, breaker, options, holds }) };
+  return {
+    breaker,
+    claimer: createClaimer({
+      database: { transaction: rig.database.transaction, query: database.query },
+      breaker,
+      options,
+      holds,
+    }),
+  };
 }
 
 async function kindsOf(verdicts: ReturnType<Claimer["claim"]>): Promise<Record<string, string> | null> {

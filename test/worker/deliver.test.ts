@@ -66,11 +66,19 @@ async function deliverAll(deliveries: readonly Delivery[], setup: Setup = {}): P
     stopped: () => stopping,
     queue,
     deadLetter: tapQueue(rig.queues.deadLetter("default"), deadLetter),
-    claimer: createClaimer({ database, breaker, options, holds: () => false }),
+    claimer: createClaimer({
+      database: { transaction: rig.database.transaction, query: database.query },
+      breaker,
+      options,
+      holds: () => false,
+    }),
     slots,
     log: rig.log,
     clock,
-    start: (task) => started.push(task),
+    keeper: null,
+    async start(task) {
+      started.push(task);
+    },
   });
   breaker.stop();
 }
@@ -282,7 +290,10 @@ describe("poison goes to the dead-letter queue with its reason:", () => {
     expect(left()).toEqual({ ...GONE, dead: 1 });
     const [dead] = await rig.takeDeadLetters();
     expect(dead?.body).toBe(body);
-    expect(dead?.attributes).toEqual({ reason, detail: expect.stringMatching(detail), source_queue: "default" });
+    const { failed_at: failedAt, message_id: messageId, ...said } = dead?.attributes ?? {};
+    expect(said).toMatchObject({ reason, detail: expect.stringMatching(detail), source_queue: "default" });
+    expect(Math.abs(Date.parse(failedAt ?? "") - systemClock.wallMs())).toBeLessThan(60_000);
+    expect(rig.events("message.poison")).toMatchObject([{ messageId }]);
     expect(rig.events("message.poison")).toMatchObject([
       {
         level: "error",

@@ -32,6 +32,7 @@ function watch(names: readonly string[], clock: Clock = systemClock): void {
         inputRef: null,
         labels: {},
         traceContext: null,
+        limited: false,
         policy: { timeoutMs: 600_000, graceMs: 0, maxAttempts: 1, backoffMs: 0, maxBackoffMs: 0 },
         createdAt: new Date(),
         waitMs: 0,

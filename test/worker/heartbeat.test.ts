@@ -300,6 +300,25 @@ describe("when no beat has succeeded for five sixths of a lease", () => {
     expect([attempt.abortReason, stopped.has(attempt)]).toEqual(["lease_lost", true]);
   });
 
+  test("one that outlasts its lease goes on until another worker is known to own its task", async () => {
+    const [lasting, ordinary] = (await running(2)) as [Attempt, Attempt];
+    let away = true;
+    const database = tapDatabase(rig.database, {
+      before: () => {
+        if (away) throw new Error("Connection terminated unexpectedly");
+      },
+    });
+    const { stopped } = start({ leaseMs: 300, database, outlastsLease: (attempt) => attempt === lasting });
+    await until(() => stopped.has(ordinary));
+    expect([lasting.abortReason, stopped.has(lasting)]).toEqual([null, false]);
+    await ask(rig.database, "update taskiq.task set attempt = attempt + 1, worker = 'other' where id = $1", [
+      lasting.task.id,
+    ]);
+    away = false;
+    await until(() => lasting.abortReason === "lease_lost");
+    expect(stopped.has(lasting)).toBe(false);
+  });
+
   test("because the beat itself hangs, they are stopped as well", async () => {
     const attempt = await runningOne();
     const never = createGate();

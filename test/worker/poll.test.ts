@@ -61,6 +61,7 @@ function startPolling({
     clock,
     waitMs,
     stopping: stopping.signal,
+    mayPoll: async () => {},
     onMessages(messages) {
       received.push(...messages);
       slots.take(messages.length);

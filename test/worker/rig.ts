@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll } from "vitest";
 import { type Clock, systemClock } from "../../runtime/clock.ts";
 import type { Middleware } from "../../runtime/define/middleware.ts";
 import { type AnyTask, createRegistry } from "../../runtime/define/registry.ts";
+import type { ProcessPool } from "../../runtime/isolation/pool.ts";
 import type { QueueContents } from "../../runtime/local/aws.ts";
 import { deadLetterSqsName, sqsName } from "../../runtime/local/queues.ts";
 import { type Log, openLog } from "../../runtime/log.ts";
@@ -21,7 +22,7 @@ import { encodeDoorbell } from "../../runtime/wire/message.ts";
 import type { WorkerObserver } from "../../runtime/worker/observer.ts";
 import type { Protection } from "../../runtime/worker/protection.ts";
 import { createWorker, type Worker, type WorkerSettings } from "../../runtime/worker/worker.ts";
-import { startTestAws, type TestAws } from "../support/aws.ts";
+import { startTestAws, type TestAws, type TestQueue } from "../support/aws.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { clearTasks, createTasks, type TaskColumns } from "../support/tasks.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
@@ -42,8 +43,11 @@ export type WorkerOptions = {
   readonly name?: string;
   readonly clock?: Clock;
   readonly protection?: Protection;
+  readonly processes?: ProcessPool;
   readonly metrics?: WorkerObserver;
 };
+
+export type RigOptions = { readonly queues?: readonly (string | TestQueue)[] };
 
 export type Rig = {
   readonly databaseUrl: string;
@@ -92,11 +96,19 @@ export const SETTINGS: WorkerSettings = {
   maxPayloadBytes: 1_000_000,
 };
 
-export async function openRig({ queues: names = ["default"] }: { queues?: readonly string[] } = {}): Promise<Rig> {
+export async function openRig({ queues: wanted = ["default"] }: RigOptions = {}): Promise<Rig> {
+  const members = wanted.map((queue): TestQueue => (typeof queue === "string" ? { name: queue } : queue));
+  const names = members.map(({ name }) => name);
   const testDatabase: TestDatabase = await createTestDatabase();
-  const aws = await startTestAws({ queues: names });
+  const aws = await startTestAws({ queues: members });
   const { endpoint, region, credentials, bucket } = aws;
-  const addresses = names.map((name) => ({ name, url: aws.queueUrl(name), deadLetterUrl: aws.deadLetterUrl(name) }));
+  const addresses = members.map(({ name, ...options }) => ({
+    name,
+    url: aws.queueUrl(name),
+    deadLetterUrl: aws.deadLetterUrl(name),
+    options,
+  }));
+  const typed = (name: string) => ({ name, type: queues.options(name).type });
   const queues = openQueues({ endpoint, region, credentials, queues: addresses });
   const payloads = openPayloadStore({ endpoint, region, credentials, bucket, maxBytes: SETTINGS.maxPayloadBytes });
   const lines: LogLine[] = [];
@@ -146,8 +158,8 @@ export async function openRig({ queues: names = ["default"] }: { queues?: readon
     lines,
     events: (...wanted) => lines.filter((line) => wanted.includes(line.event)),
     queue,
-    held: (name = "default") => aws.inspectQueue(sqsName(name)),
-    heldDead: (name = "default") => aws.inspectQueue(deadLetterSqsName(name)),
+    held: (name = "default") => aws.inspectQueue(sqsName(typed(name))),
+    heldDead: (name = "default") => aws.inspectQueue(deadLetterSqsName(typed(name))),
     async takeDeadLetters(name = "default") {
       const deadLetter = queues.deadLetter(name);
       const taken: Delivery[] = [];
@@ -190,6 +202,7 @@ export async function openRig({ queues: names = ["default"] }: { queues?: readon
           names.map((name) => ({
             queue: instead.get(name) ?? shortWaits(queue(name)),
             deadLetter: instead.get(queues.deadLetter(name).name) ?? queues.deadLetter(name),
+            options: queues.options(name),
           })),
         ),
         queueNames: options.queueNames ?? names,
@@ -200,6 +213,7 @@ export async function openRig({ queues: names = ["default"] }: { queues?: readon
         log,
         clock: options.clock ?? systemClock,
         ...(options.protection && { protection: options.protection }),
+        ...(options.processes && { processes: options.processes }),
         ...(options.metrics && { metrics: options.metrics }),
         settings: { ...SETTINGS, ...options.settings },
       });
@@ -237,7 +251,7 @@ export async function openRig({ queues: names = ["default"] }: { queues?: readon
 }
 
 /** A rig for the whole file, opened, reset and closed by hooks that are registered here. Hooks of the file itself end before a reset. */
-export function useRig(options: { queues?: readonly string[] } = {}): Rig {
+export function useRig(options: RigOptions = {}): Rig {
   let rig: Rig | undefined;
   beforeAll(async () => {
     rig = await openRig(options);

@@ -174,3 +174,84 @@ describe("a leaked slot", () => {
     expect(slots.take(1)).toBe(1);
   });
 });
+
+describe("shares of the room", () => {
+  test("get slots by their weight while both want more than there are", async () => {
+    const slots = createSlots(1);
+    const heavy = slots.share({ weight: 3, maxSlots: null });
+    const light = slots.share({ weight: 1, maxSlots: null });
+    slots.take(1);
+    const order: string[] = [];
+    const wait = (name: string, share: typeof heavy) => void share.available(never).then(() => order.push(name));
+    wait("heavy", heavy);
+    wait("light", light);
+    slots.release();
+    for (let nth = 0; nth < 40; nth++) {
+      await until(() => order.length > nth);
+      const name = order[nth];
+      const share = name === "heavy" ? heavy : light;
+      expect(share.take(1)).toBe(1);
+      wait(name ?? "", share);
+      share.release();
+    }
+    expect(order.slice(0, 40).filter((name) => name === "heavy")).toHaveLength(30);
+  });
+
+  test("never take more than their own most, and leave the rest to others", async () => {
+    const slots = createSlots(5);
+    const bounded = slots.share({ weight: 1, maxSlots: 2 });
+    const other = slots.share({ weight: 1, maxSlots: null });
+    expect([bounded.free, bounded.take(5), bounded.free]).toEqual([2, 2, 0]);
+    expect([other.take(9), slots.free]).toEqual([3, 0]);
+    other.release();
+    expect([bounded.take(1), other.free]).toEqual([0, 1]);
+    bounded.release();
+    expect(bounded.take(1)).toBe(1);
+  });
+
+  test("a share that is full waits for its own slots, and holds up nobody else meanwhile", async () => {
+    const slots = createSlots(2);
+    const bounded = slots.share({ weight: 1, maxSlots: 1 });
+    const other = slots.share({ weight: 1, maxSlots: null });
+    bounded.take(1);
+    other.take(1);
+    const forBounded = bounded.available(never);
+    const forOther = other.available(never);
+    other.release();
+    expect([await isSettled(forBounded), await isSettled(forOther)]).toEqual([false, true]);
+    other.take(1);
+    bounded.release();
+    expect(await isSettled(forBounded)).toBe(true);
+  });
+
+  test("one that comes back from a rest does not catch up on it", async () => {
+    const slots = createSlots(1);
+    const busy = slots.share({ weight: 1, maxSlots: null });
+    const resting = slots.share({ weight: 1, maxSlots: null });
+    const serve = async (share: typeof busy) => {
+      await share.available(never);
+      share.take(1);
+    };
+    for (let nth = 0; nth < 10; nth++) {
+      await serve(busy);
+      const again = busy.available(never);
+      busy.release();
+      await again;
+    }
+    await serve(busy);
+    const order: string[] = [];
+    const wait = (name: string, share: typeof busy) => void share.available(never).then(() => order.push(name));
+    wait("busy", busy);
+    wait("resting", resting);
+    busy.release();
+    for (let nth = 0; nth < 6; nth++) {
+      await until(() => order.length > nth);
+      const name = order[nth];
+      const share = name === "busy" ? busy : resting;
+      share.take(1);
+      wait(name ?? "", share);
+      share.release();
+    }
+    expect(order.slice(0, 6).filter((name) => name === "resting").length).toBeLessThanOrEqual(4);
+  });
+});

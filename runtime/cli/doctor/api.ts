@@ -12,17 +12,23 @@ export type ApiAddress = {
   readonly url: string;
   /** Whether somebody said so. An API at the default address is only likely. */
   readonly isGiven: boolean;
+  /** Default: none is sent. */
+  readonly apiKey?: string | undefined;
 };
 
 const CHECK = "API";
 const START = "taskiq-aws api start";
 
-export async function checkApi({ url, isGiven }: ApiAddress): Promise<Finding[]> {
+export async function checkApi({ url, isGiven, apiKey }: ApiAddress): Promise<Finding[]> {
   const settings = { baseUrl: url, fetch: globalThis.fetch, timeoutMs: CHECK_MS, maxAttempts: 1, clock };
   try {
-    await createRequester(settings).send({ method: "GET", path: "/readyz" });
-    return describeHealth(await createClient(settings).health(), url);
+    await createRequester({ ...settings, apiKey: null }).send({ method: "GET", path: "/readyz" });
+    return describeHealth(await createClient({ ...settings, ...(apiKey !== undefined && { apiKey }) }).health(), url);
   } catch (error) {
+    if (error instanceof ApiError && (error.status === 401 || error.status === 403)) {
+      const advice = "Set TASKIQ_API_KEY to a key with the scope read.";
+      return [ok(CHECK, `${url} is ready.`), warn(CHECK, `It does not say how it is: ${error.detail}`, advice)];
+    }
     return [describeFailure(error, { url, isGiven })];
   }
 }

@@ -9,6 +9,7 @@ import { loadSql } from "../../postgres/sql.ts";
 import { redactText } from "../../redact.ts";
 import { CHECK_MS, withinMs } from "./bounded.ts";
 import { type Finding, fail, ok, warn } from "./finding.ts";
+import { checkFleet } from "./fleet.ts";
 
 type Server = {
   readonly version: string;
@@ -26,7 +27,12 @@ const ROUND_TRIPS = 3;
 
 const readServer = loadSql(import.meta.url, "./read-server.sql");
 
-export async function checkDatabase({ url, caFile }: DatabaseConfig, password?: Password): Promise<Finding[]> {
+/** @param queues names of the queues, for what the database knows of them; none: only the database itself is looked at */
+export async function checkDatabase(
+  { url, caFile }: DatabaseConfig,
+  password?: Password,
+  queues: readonly string[] = [],
+): Promise<Finding[]> {
   try {
     const database = openDatabase({
       connectionString: url,
@@ -40,7 +46,7 @@ export async function checkDatabase({ url, caFile }: DatabaseConfig, password?: 
       closeTimeoutMs: CHECK_MS,
     });
     try {
-      return await withinMs(CHECK_MS, clock, inspect(database, hostOf(url)));
+      return await withinMs(CHECK_MS, clock, inspect(database, hostOf(url), queues));
     } finally {
       void database.close();
     }
@@ -49,7 +55,7 @@ export async function checkDatabase({ url, caFile }: DatabaseConfig, password?: 
   }
 }
 
-async function inspect(database: Queryable, host: string): Promise<Finding[]> {
+async function inspect(database: Queryable, host: string, queues: readonly string[]): Promise<Finding[]> {
   // The first one connects, which says nothing about a round trip.
   await database.query<Server>(readServer, []);
   const trips: { readonly server: Server; readonly ms: number; readonly skewMs: number }[] = [];
@@ -62,12 +68,15 @@ async function inspect(database: Queryable, host: string): Promise<Finding[]> {
   const [best] = trips.toSorted((a, b) => a.ms - b.ms);
   if (best === undefined) throw new Error("the server answered without a row");
   const { server, ms, skewMs } = best;
+  const schema = await describeSchema(database);
   return [
     describeServer(server, host, ms),
     describeEncryption(server, host),
     ...(server.is_standby ? [describeStandby()] : []),
-    await describeSchema(database),
+    schema,
     ...(Math.abs(skewMs) > MAX_SKEW_MS ? [describeSkew(skewMs)] : []),
+    // Without the tables there is nothing to ask.
+    ...(schema.level === "ok" && queues.length > 0 ? await checkFleet(database, queues) : []),
   ];
 }
 

@@ -27,8 +27,15 @@ export async function diagnose({ api, readConfig, nodeVersion }: DoctorOptions):
   const [databaseFindings, queueFindings, bucketFindings, apiFindings] = await Promise.all([
     database === null
       ? []
-      : guard("database", checkDatabase(database.config, databasePassword(database.config, database.aws))),
-    queues === null ? [] : guard("queues", checkQueues(queues.aws, queues.queues)),
+      : guard(
+          "database",
+          checkDatabase(
+            database.config,
+            databasePassword(database.config, database.aws),
+            queues?.queues.map(({ name }) => name),
+          ),
+        ),
+    queues === null ? [] : guard("queues", checkQueues(queues.aws, queues.queues, queues.cancelUrl)),
     bucket === null ? [] : guard("bucket", checkBucket(bucket.aws, bucket.name)),
     guard("API", checkApi(api)),
   ]);

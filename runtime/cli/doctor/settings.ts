@@ -18,7 +18,12 @@ export type Settings = {
   readonly isEmpty: boolean;
   /** Null: not configured so that it could be checked. */
   readonly database: { readonly config: DatabaseConfig; readonly aws: AwsConfig } | null;
-  readonly queues: { readonly aws: AwsPlace; readonly queues: readonly QueueConfig[] } | null;
+  readonly queues: {
+    readonly aws: AwsPlace;
+    readonly queues: readonly QueueConfig[];
+    /** Null: there is no cancel queue. */
+    readonly cancelUrl: string | null;
+  } | null;
   readonly bucket: { readonly aws: AwsPlace; readonly name: string } | null;
 };
 
@@ -27,12 +32,15 @@ const CHECK = "configuration";
 /** What the checks read, with values that are valid and lead nowhere. */
 const STAND_INS = {
   SERVICE_ROLE: undefined,
+  TASKIQ_CONFIG: undefined,
   DATABASE_URL: "postgres://localhost/none",
   TASKIQ_DATABASE_CA_FILE: undefined,
   TASKIQ_DATABASE_SECRET_ARN: undefined,
   AWS_REGION: "us-east-1",
   AWS_ENDPOINT_URL: undefined,
   TASKIQ_QUEUES: '[{"name":"default","url":"http://localhost/1/queue","deadLetterUrl":"http://localhost/1/dead"}]',
+  TASKIQ_QUEUE_URL: "http://localhost/1/queue",
+  TASKIQ_DEAD_LETTER_URL: "http://localhost/1/dead",
   TASKIQ_S3_BUCKET: "none",
 } satisfies Source;
 
@@ -96,7 +104,10 @@ function partsOf(config: Config, broken: ReadonlySet<string>): Parts {
   const isPlaced = isWhole("AWS_REGION", "AWS_ENDPOINT_URL");
   return {
     database,
-    queues: isPlaced && isWhole("TASKIQ_QUEUES") ? { aws, queues: config.queues } : null,
+    queues:
+      isPlaced && isWhole("TASKIQ_QUEUES", "TASKIQ_QUEUE_URL", "TASKIQ_DEAD_LETTER_URL")
+        ? { aws, queues: config.queues, cancelUrl: config.cancelQueueUrl }
+        : null,
     bucket: isPlaced && isWhole("TASKIQ_S3_BUCKET") ? { aws, name: config.payload.bucket } : null,
   };
 }

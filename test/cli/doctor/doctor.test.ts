@@ -1,5 +1,5 @@
 import { CreateQueueCommand, SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Diagnosis, diagnose } from "../../../runtime/cli/doctor/doctor.ts";
 import type { Finding } from "../../../runtime/cli/doctor/finding.ts";
 import { loadConfig } from "../../../runtime/config.ts";
@@ -60,9 +60,12 @@ async function makeQueue(name: string, attributes: Record<string, string>): Prom
 }
 
 describe("where everything works", () => {
-  test("only the absent API is worth a warning", async () => {
+  test("only absent workers and the absent API are worth a warning", async () => {
     const diagnosis = await doctor(working);
-    expect(diagnosis.findings.filter(({ level }) => level !== "ok").map(({ check }) => check)).toEqual(["API"]);
+    expect(diagnosis.findings.filter(({ level }) => level !== "ok").map(({ check }) => check)).toEqual([
+      "workers",
+      "API",
+    ]);
     expect(diagnosis.isNothingThere).toBe(false);
     expect(of(diagnosis, "database").map(({ message }) => message)).toEqual([
       expect.stringMatching(/^Postgres \d+\.\d.* at 127\.0\.0\.1 answers in \d+\.\d ms\.$/),
@@ -252,6 +255,185 @@ describe("a queue", () => {
     expect(levels(of(diagnosis, "bucket"))).toEqual(["fail"]);
     await proxy.close();
   });
+});
+
+describe("a queue of another kind", () => {
+  const FIFO = { FifoQueue: "true" };
+  const FAST = { ...FIFO, DeduplicationScope: "messageGroup", FifoThroughputLimit: "perMessageGroupId" };
+  const redrive = (target: string, maxReceiveCount: number) => ({
+    RedrivePolicy: JSON.stringify({
+      deadLetterTargetArn: `arn:aws:sqs:us-east-1:000000000000:${target}`,
+      maxReceiveCount,
+    }),
+  });
+  const KEPT = { VisibilityTimeout: "300", MessageRetentionPeriod: "1209600" };
+
+  /** The default queue as it is, and another one. */
+  async function withQueue(queue: object): Promise<Diagnosis> {
+    const all = [...JSON.parse(queues({})), queue];
+    return await doctor({ ...working, TASKIQ_QUEUES: JSON.stringify(all) });
+  }
+
+  test("that fits is as it should be: FIFO, fair, ordered by priority, cancel", async () => {
+    const dead = await makeQueue("fits-dlq.fifo", { ...FAST, ...KEPT });
+    const ordered = await makeQueue("fits.fifo", { ...FAST, ...KEPT, ...redrive("fits-dlq.fifo", 1_000) });
+    const fair = await makeQueue("fair", { ...KEPT, ...redrive("taskiq-default-dlq", 1_000) });
+    const ranked = await makeQueue("ranked", { ...KEPT, ...redrive("taskiq-default-dlq", 5) });
+    const deadLetterUrl = aws.deadLetterUrl("default");
+    const all = [
+      ...JSON.parse(queues({})),
+      { name: "ordered", type: "fifo", url: ordered, deadLetterUrl: dead },
+      { name: "fair", fair: true, url: fair, deadLetterUrl },
+      { name: "ranked", order: "priority", url: ranked, deadLetterUrl },
+      { name: "cancel", type: "cancel", url: await makeQueue("cancel", {}) },
+    ];
+    const diagnosis = await doctor({ ...working, TASKIQ_QUEUES: JSON.stringify(all) });
+    const found = ["ordered", "fair", "ranked", "cancel"].flatMap((name) => of(diagnosis, `queue ${name}`));
+    expect(found.map(({ level, message }) => `${level} ${message.split("; ").at(-1)}`)).toEqual([
+      "ok FIFO.",
+      "ok fair between tenants.",
+      "ok ordered by priority.",
+      "ok cancellations are asked for here.",
+    ]);
+    expect(levels(of(diagnosis, "dead ordered"))).toEqual(["ok"]);
+  });
+
+  test("FIFO, with slow throughput, deduplication by content and too few deliveries, is told what to set", async () => {
+    const dead = await makeQueue("slow-dlq.fifo", { ...FAST, ...KEPT });
+    const url = await makeQueue("slow.fifo", {
+      ...FIFO,
+      ...KEPT,
+      ...redrive("slow-dlq.fifo", 5),
+      ContentBasedDeduplication: "true",
+    });
+    const found = of(await withQueue({ name: "ordered", type: "fifo", url, deadLetterUrl: dead }), "queue ordered");
+    expect(levels(found)).toEqual(["ok", "warn", "warn", "warn"]);
+    expect(found.map(({ advice }) => advice)).toEqual([
+      null,
+      "Set DeduplicationScope to messageGroup and FifoThroughputLimit to perMessageGroupId.",
+      expect.stringContaining("Set ContentBasedDeduplication to false"),
+      expect.stringContaining("Set maxReceiveCount to 1000: here a message is received again"),
+    ]);
+  });
+
+  test("standard where a FIFO one is meant, with such a dead-letter queue, does not work", async () => {
+    const url = await makeQueue("no-fifo", { ...KEPT, ...redrive("taskiq-default-dlq", 1_000) });
+    const deadLetterUrl = aws.deadLetterUrl("default");
+    const diagnosis = await withQueue({ name: "ordered", type: "fifo", url, deadLetterUrl });
+    expect(of(diagnosis, "queue ordered")).toMatchObject([
+      { level: "ok" },
+      { level: "fail", advice: expect.stringContaining("its name ends in .fifo") },
+    ]);
+    expect(of(diagnosis, "dead ordered")).toMatchObject([
+      { level: "ok" },
+      { level: "fail", message: "The queue is a FIFO one, its dead-letter queue is not." },
+    ]);
+  });
+
+  test("FIFO where a standard one is meant", async () => {
+    const url = await makeQueue("too-strict.fifo", { ...FAST, ...KEPT });
+    const found = of(await doctor({ ...working, TASKIQ_QUEUES: queues({ url }) }), "queue default");
+    expect(found).toContainEqual(expect.objectContaining({ message: "This is a FIFO queue, used as a standard one." }));
+  });
+
+  test("fair, without a redrive policy or with an ordinary one, is told the number of deliveries", async () => {
+    const deadLetterUrl = aws.deadLetterUrl("default");
+    const bare = await withQueue({ name: "fair", fair: true, url: await makeQueue("fair-bare", KEPT), deadLetterUrl });
+    expect(of(bare, "queue fair").map(({ advice }) => advice)).toContain(
+      "Set a redrive policy to taskiq-default-dlq with maxReceiveCount 1000.",
+    );
+    const url = await makeQueue("fair-few", { ...KEPT, ...redrive("taskiq-default-dlq", 5) });
+    const few = await withQueue({ name: "fair", fair: true, url, deadLetterUrl });
+    expect(levels(of(few, "queue fair"))).toEqual(["ok", "warn"]);
+  });
+
+  test("that delays every message", async () => {
+    const url = await makeQueue("late", { ...KEPT, ...redrive("taskiq-default-dlq", 5), DelaySeconds: "30" });
+    expect(of(await doctor({ ...working, TASKIQ_QUEUES: queues({ url }) }), "queue default")).toMatchObject([
+      { level: "ok" },
+      { level: "warn", message: "Every message waits 30 s before it is delivered." },
+    ]);
+  });
+
+  test("cancel, with a dead-letter queue, or absent", async () => {
+    const url = await makeQueue("cancel-dead", redrive("taskiq-default-dlq", 5));
+    expect(of(await withQueue({ name: "cancel", type: "cancel", url }), "queue cancel")).toMatchObject([
+      { level: "warn", advice: expect.stringContaining("Take its redrive policy away") },
+    ]);
+    const absent = { name: "cancel", type: "cancel", url: `${aws.endpoint}/000000000000/nowhere` };
+    expect(levels(of(await withQueue(absent), "queue cancel"))).toEqual(["fail"]);
+  });
+});
+
+describe("the fleet", () => {
+  const worker = (name: string, polled: string, age: string, draining = false) =>
+    executeSql(
+      database.url,
+      `insert into taskiq.worker (name, version, queues, slots, draining, beat_at)
+       values ('${name}', '1', '{${polled}}', 5, ${draining}, now() - interval '${age}')`,
+    );
+
+  afterEach(() =>
+    executeSql(database.url, "delete from taskiq.worker; delete from taskiq.paused_queue; delete from taskiq.schedule"),
+  );
+
+  test("with a worker on every queue is as it should be", async () => {
+    await worker("one", "default", "1 s");
+    expect(of(await doctor(working), "workers")).toEqual([
+      { check: "workers", level: "ok", message: "1 worker alive, on default.", advice: null },
+    ]);
+  });
+
+  test("with a queue that nobody polls, and a worker that is gone without a word", async () => {
+    await worker("other", "mail", "1 s");
+    await worker("draining", "default", "1 s", true);
+    await worker("lost", "default", "10 min");
+    await worker("forgotten", "default", "2 days");
+    expect(of(await doctor(working), "workers")).toMatchObject([
+      { level: "warn", message: "2 workers alive, on mail. 1 worker of the last day ended without a word." },
+      { level: "warn", message: "No worker polls the queue default." },
+    ]);
+  });
+
+  test("with a paused queue is told how to go on", async () => {
+    await executeSql(database.url, "insert into taskiq.paused_queue (queue, paused_by) values ('default', 'anna')");
+    expect(of(await doctor(working), "queue default")).toContainEqual({
+      check: "queue default",
+      level: "warn",
+      message: "It is paused by anna: what arrives waits.",
+      advice: "To go on: taskiq-aws queue resume default.",
+    });
+  });
+
+  test("with schedules: how many, and how many cannot make their task", async () => {
+    expect(of(await doctor(working), "schedules")).toEqual([]);
+    const add = (name: string, more: string, values: string) =>
+      executeSql(
+        database.url,
+        `insert into taskiq.schedule (id, name, task, interval_ms, anchor_at, next_at${more})
+         values (gen_random_uuid(), '${name}', 'sleep', 60000, now(), now()${values})`,
+      );
+    await add("fires", "", "");
+    await add("paused", ", paused_at", ", now()");
+    expect(of(await doctor(working), "schedules")).toMatchObject([{ level: "ok", message: "2 schedules, 1 paused." }]);
+    await add("broken", ", disabled_at, problem", ", now(), '{}'");
+    expect(of(await doctor(working), "schedules")).toMatchObject([
+      { level: "warn", message: "3 schedules, 1 paused. 1 schedule could not make a task and is disabled." },
+    ]);
+  });
+});
+
+test("one queue by its URL is looked at as well, and a mistake beside it hides nothing", async () => {
+  const env = {
+    ...working,
+    TASKIQ_QUEUES: undefined,
+    DAGSTER_TASKIQ_SQS_QUEUE_URL: aws.queueUrl("default"),
+    TASKIQ_DEAD_LETTER_URL: aws.deadLetterUrl("default"),
+  };
+  expect(levels(of(await doctor(env), "queue default"))).toEqual(["ok"]);
+  const diagnosis = await doctor({ ...env, TASKIQ_DEAD_LETTER_URL: "", TASKIQ_LEASE_MS: "30s" });
+  expect(levels(of(diagnosis, "configuration"))).toEqual(["fail", "fail"]);
+  expect(levels(of(diagnosis, "bucket"))).toEqual(["ok"]);
 });
 
 test("a bucket that does not exist", async () => {

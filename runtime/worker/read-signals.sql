@@ -1,0 +1,12 @@
+-- What a worker has to hear within a second: which of its attempts are to be cancelled, and which of its queues are paused.
+-- $1 task ids uuid[]  $2 attempt int[] (fence, same order)  $3 names of its queues text[]
+-- One row per attempt whose cancel flag is set (`kind` cancel, `id`) and per paused queue (`kind` pause, `queue`). A plain read by primary keys.
+select 'cancel' as kind, t.id, null as queue
+  from taskiq.task t
+  join unnest($1::uuid[], $2::int[]) as mine (id, attempt) on mine.id = t.id and mine.attempt = t.attempt
+ where t.id = any($1::uuid[])
+   and t.cancel_requested_at is not null
+union all
+select 'pause', null, p.queue
+  from taskiq.paused_queue p
+ where p.queue = any($3::text[])

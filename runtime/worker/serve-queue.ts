@@ -1,0 +1,128 @@
+/**
+ * One queue of a worker, from its polls to the attempts they start. What its options say decides how a batch of messages is dealt with:
+ *
+ *   named     each message claims its own task (deliver.ts); on a fair queue it stays in flight meanwhile
+ *   FIFO      a message claims the first task of its group (deliver-groups.ts)
+ *   priority  a message claims the best task of the queue (deliver-best.ts)
+ */
+
+import type { Clock } from "../clock.ts";
+import type { ClaimedTask, ClaimOptions } from "../flow/claim.ts";
+import type { Log } from "../log.ts";
+import { ackOf } from "../model/queue.ts";
+import type { Transactional } from "../postgres/pool.ts";
+import type { Delivery } from "../queue/queue.ts";
+import type { QueueSet } from "../queue/queue-set.ts";
+import type { Breaker } from "./breaker.ts";
+import { createClaimer } from "./claimer.ts";
+import { deliver, readMessages, settle } from "./deliver.ts";
+import { deliverBest } from "./deliver-best.ts";
+import { deliverGroups } from "./deliver-groups.ts";
+import { createKeeper } from "./keeper.ts";
+import { poll } from "./poll.ts";
+import type { Signals } from "./signals.ts";
+import type { Share, Slots } from "./slots.ts";
+
+export type ServeQueueParts = {
+  readonly name: string;
+  readonly queues: QueueSet;
+  readonly database: Transactional;
+  readonly slots: Slots;
+  readonly breaker: Breaker;
+  readonly signals: Signals;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly claim: Omit<ClaimOptions, "queue">;
+  readonly receiveWaitMs: number;
+  readonly extendIntervalMs: number;
+  readonly stopping: AbortSignal;
+  /** Whether an attempt of this task runs here. */
+  holds(taskId: string): boolean;
+  /** Runs an attempt in a slot of `share`; resolves when its outcome is recorded. Never rejects. */
+  run(task: ClaimedTask, share: Share): Promise<void>;
+  /** Work that must be over before the worker has stopped. */
+  track(work: Promise<void>): void;
+  onProgress(): void;
+};
+
+/** Hidden this much longer than the lease: the reaper is there first. */
+const AFTER_LEASE_MS = 5_000;
+
+/**
+ * Resolves when the worker stops and the polls then open have returned, with what ends the renewal of messages in flight: to be called when their
+ * attempts have ended.
+ */
+export async function serveQueue(parts: ServeQueueParts): Promise<(() => void) | undefined> {
+  const { name, queues, log, clock, signals, stopping, track } = parts;
+  const queue = queues.get(name);
+  if (queue === undefined) throw new RangeError(`queue ${name}: expected one of ${queues.names.join(", ")}`);
+  const options = queues.options(name);
+  const slots = parts.slots.share(options);
+  const claimer = createClaimer({
+    database: parts.database,
+    breaker: parts.breaker,
+    options: { ...parts.claim, queue: name },
+    holds: parts.holds,
+  });
+  const isKept = ackOf(options) === "finished";
+  const visibilityMs = parts.claim.leaseMs + AFTER_LEASE_MS;
+  const keeper = isKept ? createKeeper({ queue, log, visibilityMs, intervalMs: parts.extendIntervalMs }) : null;
+  const filling = { on: false };
+  const common = {
+    queue,
+    deadLetter: queues.deadLetter(name),
+    claimer,
+    slots,
+    log,
+    clock,
+    stopped: () => stopping.aborted || signals.isPaused(name),
+    start(task: ClaimedTask): Promise<void> {
+      const running = parts.run(task, slots);
+      track(running);
+      return running;
+    },
+  };
+
+  function onMessages(messages: readonly Delivery[]): Promise<void> {
+    if (options.type === "fifo" && keeper !== null) {
+      return withDoorbells(messages, (doorbells) => deliverGroups(doorbells, { ...common, keeper }));
+    }
+    if (options.order === "priority") {
+      return withDoorbells(messages, (doorbells) => deliverBest(doorbells, { ...common, filling }));
+    }
+    return deliver(messages, { ...common, keeper });
+  }
+
+  /** Where a message stands for any task, one that is no doorbell is judged first, by the task it names. */
+  async function withDoorbells(
+    messages: readonly Delivery[],
+    work: (doorbells: readonly Delivery[]) => Promise<void>,
+  ): Promise<void> {
+    const others = readMessages(messages).filter(({ content }) => content.kind !== "doorbell");
+    const strange = new Set(others.map(({ delivery }) => delivery));
+    await Promise.all([work(messages.filter((message) => !strange.has(message))), settleOthers(others)]);
+  }
+
+  async function settleOthers(others: ReturnType<typeof readMessages>): Promise<void> {
+    if (others.length === 0) return;
+    const ids = others.flatMap(({ content }) => (content.id === null ? [] : [content.id]));
+    const verdicts = ids.length === 0 ? new Map() : await claimer.decline(ids).catch(() => null);
+    // The database is away: they come back after their visibility timeout.
+    if (verdicts !== null) await settle(others, verdicts, common);
+  }
+
+  await poll({
+    queue,
+    slots,
+    breaker: parts.breaker,
+    log,
+    clock,
+    waitMs: parts.receiveWaitMs,
+    ...(isKept && { visibilityMs }),
+    stopping,
+    mayPoll: () => signals.unpaused(name, stopping),
+    onMessages: (messages) => track(onMessages(messages)),
+    onProgress: parts.onProgress,
+  });
+  return keeper?.stop;
+}
