@@ -53,7 +53,9 @@ const stack = await startLocalStack({ keep: false, env: {} });
 const env = stack.env as Record<string, string>;
 const connectionString = String(env.DATABASE_URL);
 const endpoint = String(env.AWS_ENDPOINT_URL);
-const queueUrls: { name: string; url: string; deadLetterUrl: string }[] = JSON.parse(String(env.TASKIQ_QUEUES));
+const queueUrls: { name: string; url: string; deadLetterUrl: string }[] = JSON.parse(String(env.TASKIQ_QUEUES)).filter(
+  ({ type }: { type: string }) => type === "standard",
+);
 const queueUrl = String(queueUrls[0]?.url);
 const credentials = { accessKeyId: "test", secretAccessKey: "test" };
 
@@ -75,7 +77,7 @@ const submitter = createSubmitter({
   announcer,
   registry: createRegistry([noop]),
   middlewares: chainMiddlewares([], log),
-  queueNames: queues.names,
+  queues,
   inlinePayloadBytes: 65_536,
   maxPayloadBytes: 16_777_216,
   idempotencyTtlMs: 86_400_000,

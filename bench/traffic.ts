@@ -31,7 +31,7 @@ const stack = await startLocalStack({ keep: false, env: {} });
 const env = stack.env as Record<string, string>;
 const region = "us-east-1";
 const credentials = { accessKeyId: "test", secretAccessKey: "test" };
-const queueUrls = JSON.parse(String(env.TASKIQ_QUEUES));
+const queueUrls = JSON.parse(String(env.TASKIQ_QUEUES)).filter(({ type }: { type: string }) => type === "standard");
 const bucket = String(env.TASKIQ_S3_BUCKET);
 await migrate(String(env.DATABASE_URL));
 
@@ -51,7 +51,7 @@ const submitter = createSubmitter({
   announcer,
   registry: createRegistry([noop]),
   middlewares: chainMiddlewares([], log),
-  queueNames: queues.names,
+  queues,
   inlinePayloadBytes: 65_536,
   maxPayloadBytes: 16_777_216,
   idempotencyTtlMs: 86_400_000,
