@@ -49,8 +49,10 @@ export class CancelQueue extends pulumi.ComponentResource {
     return sendStatement(this.#name, this.arn);
   }
 
-  consumeStatement(): Statement {
-    return consumeStatement(this.#name, this.arn);
+  /** Receives and deletes: a request that could not be recorded comes again by itself. */
+  takeStatement(): Statement {
+    const { Action, ...statement } = consumeStatement(this.#name, this.arn);
+    return { ...statement, Action: Action.filter((action) => action !== "sqs:ChangeMessageVisibility") };
   }
 
   depthStatement(): Statement {

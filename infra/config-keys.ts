@@ -3,6 +3,7 @@
  * anything else. Their meanings and defaults are in Pulumi.yaml, which the command line applies; a test compares both.
  */
 import { z } from "zod";
+import { DEFAULT_QUEUE_OPTIONS, EXCLUSIONS, type QueueOptions } from "../runtime/model/queue.ts";
 
 /** One key. `T` is what the program gets for it. */
 export type Key<T> = {
@@ -19,6 +20,7 @@ export const PLATFORMS = { ARM64: "linux/arm64", X86_64: "linux/amd64" } as cons
 export const SCALING_DRIVERS = ["cloudwatch", "builtin", "off"] as const;
 export const NAT_GATEWAYS = ["none", "single", "one-per-az"] as const;
 export const DATABASE_TLS = ["verify-full", "disable"] as const;
+export const API_AUTHS = ["keys", "none"] as const;
 /** The periods CloudWatch Logs has, in days. */
 const RETENTIONS = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
@@ -43,6 +45,12 @@ const QUEUE_FIELDS = {
   visibilitySeconds: "expected an integer from 0 to 43200",
   retentionSeconds: "expected an integer from 60 to 1209600",
   maxReceiveCount: "expected an integer from 1 to 1000",
+  order: "expected named or priority",
+  delayByPriority: "expected true or false",
+  weight: "expected an integer from 1 to 100",
+  maxSlots: "expected an integer from 1 to 1000",
+  maxRunning: "expected an integer from 1",
+  perSecond: "expected a number above 0",
 };
 
 /** A queue as it is written in the stack file. */
@@ -54,6 +62,12 @@ const queueShape = z.strictObject(
     visibilitySeconds: visibilitySeconds.optional(),
     retentionSeconds: retentionSeconds.optional(),
     maxReceiveCount: maxReceiveCount.optional(),
+    order: z.enum(["named", "priority"], QUEUE_FIELDS.order).optional(),
+    delayByPriority: z.boolean(QUEUE_FIELDS.delayByPriority).optional(),
+    weight: z.int(QUEUE_FIELDS.weight).min(1, QUEUE_FIELDS.weight).max(100, QUEUE_FIELDS.weight).optional(),
+    maxSlots: z.int(QUEUE_FIELDS.maxSlots).min(1, QUEUE_FIELDS.maxSlots).max(1_000, QUEUE_FIELDS.maxSlots).optional(),
+    maxRunning: z.int(QUEUE_FIELDS.maxRunning).min(1, QUEUE_FIELDS.maxRunning).optional(),
+    perSecond: z.number(QUEUE_FIELDS.perSecond).positive(QUEUE_FIELDS.perSecond).optional(),
   },
   {
     error: (issue) =>
@@ -72,12 +86,15 @@ const queuesShape = z
     if (!queues.some(({ name, type }) => name === "default" && type === "standard")) {
       complain([], 'expected a standard queue named "default"');
     }
-    for (const [index, { name, type, fair }] of queues.entries()) {
+    for (const [index, queue] of queues.entries()) {
+      const { name } = queue;
       if (queues.findIndex((one) => one.name === name) !== index)
         complain([index, "name"], "expected a name no other queue has");
       if (name === "cancel" || name.startsWith("dead-letter"))
         complain([index, "name"], "expected none of the stack's own names");
-      if (type === "fifo" && fair) complain([index, "fair"], "expected false on a queue of type fifo");
+      for (const { applies, option, expected } of EXCLUSIONS) {
+        if (applies({ ...DEFAULT_QUEUE_OPTIONS, ...given(queue) })) complain([index, option], expected);
+      }
     }
     for (const type of ["standard", "fifo"]) {
       // SQS names no more sources in one redrive allow policy.
@@ -85,6 +102,19 @@ const queuesShape = z
         complain([], `expected at most 10 queues of type ${type}`);
     }
   });
+
+/** What the runtime is told of a queue besides where it is: no more than was given. */
+export function given(queue: z.infer<typeof queueShape>): Partial<QueueOptions> {
+  const {
+    name: _name,
+    visibilitySeconds: _hidden,
+    retentionSeconds: _kept,
+    maxReceiveCount: _most,
+    ...options
+  } = queue;
+  // Without those that were left out, which would win over the defaults.
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
 
 export const KEYS = {
   namePrefix: text(`nothing, or ${PREFIX_RULE}`, isPrefix, "For example taskiq-prod."),
@@ -204,11 +234,8 @@ export const KEYS = {
   natGateways: choice(NAT_GATEWAYS),
 
   publicApi: boolean(),
-  ingressCidrs: list(
-    "a list of IPv4 networks of /8 or narrower",
-    (value) => isCidr(value, 8, 32),
-    "For example [203.0.113.0/24]. The API does not ask who calls yet, so it is never open to everybody.",
-  ),
+  apiAuth: choice(API_AUTHS),
+  ingressCidrs: list("a list of IPv4 networks", (value) => isCidr(value, 0, 32), "For example [203.0.113.0/24]."),
   certificateArn: text(
     "nothing, or the ARN of a certificate",
     (value) => /^arn:[\w-]+:(?:acm|iam):\S+$/.test(value),

@@ -86,6 +86,9 @@ function subnetRule(name: "publicSubnetIds" | "privateSubnetIds", isNeeded: (val
   };
 }
 
+/** Wider than any network of one's own. */
+const isWide = (cidr: string) => Number(cidr.split("/")[1]) < 8;
+
 const isGivenVpc = ({ vpcId }: Values) => vpcId !== null && vpcId !== "default";
 
 export const RULES: readonly Rule[] = [
@@ -202,7 +205,30 @@ export const RULES: readonly Rule[] = [
     reads: ["publicApi"],
     holds: ({ ingressCidrs, publicApi }) => !publicApi || ingressCidrs.length > 0,
     expected: () => "one network or more, as publicApi is true",
-    hint: "Name the networks of the callers; the API does not ask who calls yet.",
+    hint: "Name the networks of the callers; 0.0.0.0/0 is everybody.",
+  },
+  {
+    name: "apiAuth",
+    reads: ["publicApi"],
+    holds: ({ apiAuth, publicApi }) => apiAuth === "keys" || !publicApi,
+    expected: () => "keys, as publicApi is true",
+    hint: "Without keys whoever reaches the API may do everything.",
+  },
+  {
+    name: "apiAuth",
+    reads: ["ingressCidrs"],
+    holds: ({ apiAuth, ingressCidrs }) => apiAuth === "keys" || !ingressCidrs.some(isWide),
+    expected: ({ ingressCidrs }) => `keys, as ingressCidrs has ${ingressCidrs.find(isWide)}, which is wider than /8`,
+    hint: "Without keys whoever reaches the API may do everything.",
+  },
+  {
+    name: "certificateArn",
+    reads: ["publicApi", "ingressCidrs"],
+    holds: ({ certificateArn, publicApi, ingressCidrs }) =>
+      certificateArn !== null || !(publicApi || ingressCidrs.some(isWide)),
+    expected: ({ publicApi }) =>
+      `the ARN of a certificate, as ${publicApi ? "publicApi is true" : "ingressCidrs has a network wider than /8"}`,
+    hint: "Keys would cross the network for anybody to read.",
   },
   {
     name: "apiHostname",

@@ -4,8 +4,9 @@
  */
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
+import type { QueueOptions } from "../runtime/model/queue.ts";
 import { DEFAULT_POLICY, type ScalingPolicy } from "../runtime/model/scaling.ts";
-import { KEYS, type Key, type KeyName, PLATFORMS, type Values } from "./config-keys.ts";
+import { given, KEYS, type Key, type KeyName, PLATFORMS, type Values } from "./config-keys.ts";
 import { prefixOf, RULES } from "./config-rules.ts";
 import { closest } from "./suggestion.ts";
 
@@ -16,6 +17,8 @@ export type QueueSettings = {
   readonly visibilitySeconds: number;
   readonly retentionSeconds: number;
   readonly maxReceiveCount: number;
+  /** What the runtime is told besides. */
+  readonly runtime: Partial<QueueOptions>;
 };
 
 export type TaskSize = { readonly cpu: number; readonly memory: number };
@@ -71,6 +74,7 @@ function structured(values: Values, stack: string): StackConfig {
       visibilitySeconds: queue.visibilitySeconds ?? visibilitySeconds,
       retentionSeconds: queue.retentionSeconds ?? retentionSeconds,
       maxReceiveCount: queue.maxReceiveCount ?? maxReceiveCount,
+      runtime: given(queue),
     })),
     imagePlatforms: values.imagePlatforms.length > 0 ? values.imagePlatforms : [PLATFORMS[values.cpuArchitecture]],
     // A secret whichever way it was stored.

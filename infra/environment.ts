@@ -51,13 +51,15 @@ const DRAIN_BUDGET_MS = (STOP_SECONDS - 10) * 1_000;
 const GRACE_MS = 10_000;
 
 export function apiEnvironment(
-  args: EnvironmentArgs & { readonly demo: boolean; readonly scaling: ScalingArgs },
+  args: EnvironmentArgs & { readonly demo: boolean; readonly auth: "keys" | "none"; readonly scaling: ScalingArgs },
 ): ServiceEnvironment {
   const { driver, policy, clusterName, serviceName } = args.scaling;
   return {
     ...serviceEnvironment(args, "api"),
     TASKIQ_HTTP_PORT: String(API_PORT),
     TASKIQ_DEMO: args.demo ? "on" : "off",
+    TASKIQ_API_AUTH: args.auth,
+    TASKIQ_KEY_ENVIRONMENT: args.prefix,
     TASKIQ_SCALING: driver === "builtin" ? "builtin" : "off",
     ...(driver === "builtin" && {
       TASKIQ_SCALING_CLUSTER: clusterName,

@@ -14,7 +14,7 @@ type Parts = {
   readonly cluster: Cluster;
 };
 
-/** The API and the executor loops: announce, tell depths, keep and delete payloads, and scale where that is theirs. */
+/** The API and the executor loops: announce, tell depths, redrive, cancel, keep and delete payloads, and scale where that is theirs. */
 export function apiStatements(
   { queues, payloads, database, cluster }: Parts,
   scaledService: string | null,
@@ -28,6 +28,10 @@ export function apiStatements(
     payloads.deleteStatement(),
     payloads.listStatement(),
     database.connectStatement(),
+    // Redrives; and cancels for those who may only send to a queue.
+    ...queues.deadLetters.map((queue) => queue.redriveStatement()),
+    // The doctor, who is run in the API's container, looks at its settings.
+    ...(queues.cancel === null ? [] : [queues.cancel.takeStatement(), queues.cancel.depthStatement()]),
     ...(scaledService === null ? [] : [cluster.scaleStatement(scaledService)]),
   ];
 }
@@ -36,7 +40,9 @@ export function apiStatements(
 export function workerStatements({ queues, payloads, database, cluster }: Parts): Statement[] {
   const taskQueues = queues.members.map(({ queue }) => queue);
   return [
-    ...taskQueues.flatMap((queue) => [queue.consumeStatement(), queue.sendStatement()]),
+    ...taskQueues.map((queue) => queue.consumeStatement()),
+    // A doorbell that was received too often is given back as a copy; those of a FIFO queue wait in their group.
+    ...queues.members.filter(({ settings }) => settings.type === "standard").map(({ queue }) => queue.sendStatement()),
     ...queues.deadLetters.map((queue) => queue.sendStatement()),
     payloads.readStatement(),
     payloads.writeStatement(),

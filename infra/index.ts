@@ -141,7 +141,7 @@ const api = new ApiService(
     size: config.apiSize,
     min: config.apiMin,
     max: config.apiMax,
-    environment: apiEnvironment({ ...environment, demo: config.demo, scaling }),
+    environment: apiEnvironment({ ...environment, demo: config.demo, auth: config.apiAuth, scaling }),
     migrateEnvironment: migrateEnvironment(environment),
     taskRoleArn: roles.api,
     securityGroupId: firewall.apiId,

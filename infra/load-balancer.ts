@@ -1,6 +1,6 @@
 /**
- * The door to the API: HTTPS with a certificate, plain HTTP without one. Who may knock is the firewall's matter; the API
- * itself does not ask yet, so the load balancer is inside the VPC unless the stack says otherwise.
+ * The door to the API: HTTPS with a certificate, plain HTTP without one. Who may knock is the firewall's matter, who may
+ * come in the API's own, which asks for keys. The load balancer is inside the VPC unless the stack says otherwise.
  */
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";

@@ -84,10 +84,11 @@ export function createQueues(args: QueuesArgs, opts: pulumi.ComponentResourceOpt
     ...[...deadLetters].map(([type, queue]) => ({ name: type === "fifo" ? "dead-letter-fifo" : "dead-letter", queue })),
     ...(cancel === null ? [] : [{ name: "cancel", queue: cancel }]),
   ];
-  const entries = members.map(({ settings: { name, type }, queue, deadLetter }) => ({
+  const entries = members.map(({ settings: { name, type, runtime }, queue, deadLetter }) => ({
     name,
     url: queue.url,
     deadLetterUrl: deadLetter.url,
+    ...runtime,
     type,
   }));
   const cancelEntries = cancel === null ? [] : [{ name: "cancel", url: cancel.url, type: "cancel" }];

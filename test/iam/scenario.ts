@@ -45,6 +45,8 @@ const MODULES = ["counted", "echo"].map((name) =>
   fileURLToPath(new URL(`../system/tasks/${name}.ts`, import.meta.url)),
 );
 const QUICK: Environment = {
+  // Who may call the API is another test's matter.
+  TASKIQ_API_AUTH: "none",
   TASKIQ_DRAIN_WORK_MS: "1000",
   TASKIQ_DRAIN_BUDGET_MS: "25000",
   TASKIQ_GRACE_MS: "1000",
@@ -82,6 +84,7 @@ async function act(stage: Stage, { api, worker, doctor }: Recording): Promise<Re
   stage.onFinished(agent.close);
   const root = openRoot(stage);
   const queues = [root.queue("default"), root.queue("tenants")] as const;
+  const ordered = root.queue("ordered");
   const local = (environment: Environment, { accessKeyId, secretAccessKey }: Keys, to: Recorder): Environment => ({
     ...environment,
     ...QUICK,
@@ -133,6 +136,18 @@ async function act(stage: Stage, { api, worker, doctor }: Recording): Promise<Re
   for (const queue of queues) await send(queue, "not a task");
   await until(() => worker.did("sqs:SendMessage", "-dead-letter"), { what: "the message that is no task to be moved" });
 
+  // The same on the FIFO queue, whose dead letters have a queue of their own.
+  await untilEnded(system, await submit(server, [echo({}, "ordered"), echo({ fail: true }, "ordered")]));
+  await until(() => api.did("sqs:SendMessage", "-dead-letter.fifo"), { what: "a copy of a failed task in its group" });
+  await send(ordered, "not a task", "group");
+  await until(() => worker.did("sqs:SendMessage", "-dead-letter.fifo"), { what: "the message of a group to be moved" });
+
+  // Looked at, which gives back what it received, and then put back to work.
+  for (const queue of ["default", "ordered"]) {
+    const redrive = `${server.url}/v1/queues/${queue}/redrive`;
+    for (const dry_run of [true, false]) await expectPosted(redrive, { dry_run, discard_poison: true });
+  }
+
   // A message whose row is in use goes back; one of a task that has ended goes away.
   const [waiting = ""] = await submit(server, [{ ...echo({}), delay_seconds: HOUR_SECONDS }]);
   await database.transaction(async (tx) => {
@@ -143,6 +158,21 @@ async function act(stage: Stage, { api, worker, doctor }: Recording): Promise<Re
     });
   });
   await send(queues[0], encodeDoorbell({ taskId: large[0] ?? "", taskName: "test.echo" }));
+  const [first = ""] = await submit(server, [{ ...echo({}, "ordered"), delay_seconds: HOUR_SECONDS }]);
+  await ask(database, "update taskiq.task set not_before = now(), ordered_at = now() where id = $1", [first]);
+  await database.transaction(async (tx) => {
+    const { rows } = await tx.raw.query("select group_key from taskiq.task where id = $1 for update", [first]);
+    await send(ordered, encodeDoorbell({ taskId: first, taskName: "test.echo" }), rows[0]?.group_key);
+    await until(() => worker.did("sqs:ChangeMessageVisibility", "-ordered.fifo"), {
+      what: "a locked group to go back",
+    });
+  });
+  await untilEnded(system, [first]);
+
+  // Asked for by somebody who may only send to a queue.
+  await send(root.queue("cancel"), JSON.stringify({ task_id: waiting }));
+  await untilEnded(system, [waiting]);
+  await until(() => api.did("sqs:DeleteMessage", "-cancel"), { what: "the request to be deleted" });
 
   // A result for a foreign producer, a doorbell that was lost, what is asked of the API, and what is deleted in the end.
   const [foreign = ""] = large;
@@ -240,8 +270,10 @@ async function received(queue: Queue): Promise<[Delivery]> {
   return [await until(one, { what: `a message in ${queue.name}` })];
 }
 
-async function send(queue: Queue, body: string): Promise<void> {
-  expect(await queue.send([{ body }])).toEqual([{ kind: "sent" }]);
+/** @param groupId on a FIFO queue */
+async function send(queue: Queue, body: string, groupId?: string): Promise<void> {
+  const message = groupId === undefined ? { body } : { body, groupId, deduplicationId: randomUUID() };
+  expect(await queue.send([message])).toEqual([{ kind: "sent" }]);
 }
 
 async function untilEnded(system: System, ids: readonly string[]): Promise<void> {
@@ -270,6 +302,12 @@ async function refOf({ database }: System, id = "", column: "input_ref" | "resul
 async function expectStatus(url: string, status: number): Promise<void> {
   const response = await fetch(url);
   expect(response.status, await response.text()).toBe(status);
+}
+
+async function expectPosted(url: string, body: object): Promise<void> {
+  const headers = { "content-type": "application/json" };
+  const response = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
+  expect(response.ok, await response.text()).toBe(true);
 }
 
 /** The database's secret, in the shape that RDS gives it. */

@@ -64,6 +64,9 @@ describe("the configurations of this repository", () => {
   });
 });
 
+const { certificateArn, apiHostname } = PRODUCTION;
+const PUBLIC = { publicApi: true, ingressCidrs: ["0.0.0.0/0"], certificateArn, apiHostname };
+
 /** Key, wrong value, what else is set, and what the line says after the key. */
 const WRONG: readonly [string, unknown, Record<string, unknown>, string][] = [
   ["namePrefix", "Taskiq", {}, "expected nothing, or up to 20 lower-case letters"],
@@ -133,11 +136,21 @@ const WRONG: readonly [string, unknown, Record<string, unknown>, string][] = [
   ["availabilityZones", ["us-east-1"], {}, "expected a list of availability zones"],
   ["natGateways", "two", {}, "expected one of none, single, one-per-az"],
   ["publicApi", "no", {}, "expected true or false"],
-  ["ingressCidrs", ["0.0.0.0/0"], {}, "expected a list of IPv4 networks of /8 or narrower"],
-  ["ingressCidrs", ["::/0"], {}, "expected a list of IPv4 networks of /8 or narrower"],
-  ["ingressCidrs", ["0.0.0.0/1", "128.0.0.0/1"], {}, "expected a list of IPv4 networks of /8 or narrower"],
+  ["apiAuth", "password", {}, "expected one of keys, none"],
+  ["apiAuth", "none", PUBLIC, "expected keys, as publicApi is true"],
+  ["apiAuth", "none", { ingressCidrs: ["0.0.0.0/0"] }, "expected keys, as ingressCidrs has 0.0.0.0/0"],
+  [
+    "apiAuth",
+    "none",
+    { ingressCidrs: ["10.0.0.0/8", "128.0.0.0/1"] },
+    "expected keys, as ingressCidrs has 128.0.0.0/1",
+  ],
+  ["ingressCidrs", ["::/0"], {}, "expected a list of IPv4 networks"],
+  ["ingressCidrs", ["10.0.0.0"], {}, "expected a list of IPv4 networks"],
   ["ingressCidrs", [], { publicApi: true }, "expected one network or more, as publicApi is true"],
   ["certificateArn", "cert", {}, "expected nothing, or the ARN of a certificate"],
+  ["certificateArn", "", PUBLIC, "expected the ARN of a certificate, as publicApi is true"],
+  ["certificateArn", "", { ingressCidrs: ["0.0.0.0/0"] }, "as ingressCidrs has a network wider than /8"],
   ["apiHostname", "", { certificateArn: PRODUCTION.certificateArn }, "expected the host name of the certificate"],
   ["apiHostname", "localhost", {}, "expected nothing, or a host name"],
   ["accessLogsBucket", "s3://logs", {}, "expected nothing, or the name of a bucket"],
@@ -193,7 +206,7 @@ describe("a wrong value", () => {
       "taskiq-aws:queues[1].name: expected up to 40 lower-case letters, digits and hyphens that start with a letter",
       "taskiq-aws:queues[1].fair: expected true or false",
       "taskiq-aws:queues[1].visibilitySeconds: expected an integer from 0 to 43200",
-      "taskiq-aws:queues[1]: expected only name, type, fair, visibilitySeconds, retentionSeconds, maxReceiveCount",
+      "taskiq-aws:queues[1]: expected only name, type, fair, visibilitySeconds, retentionSeconds, maxReceiveCount, order, delayByPriority, weight, maxSlots, maxRunning, perSecond",
     ]);
   });
 
@@ -201,16 +214,28 @@ describe("a wrong value", () => {
     [[{ name: "default" }, { name: "default" }], "queues[1].name: expected a name no other queue has"],
     [[{ name: "default" }, { name: "cancel" }], "queues[1].name: expected none of the stack's own names"],
     [[{ name: "default" }, { name: "dead-letter" }], "queues[1].name: expected none of the stack's own names"],
-    [
-      [{ name: "default" }, { name: "o", type: "fifo", fair: true }],
-      "queues[1].fair: expected false on a queue of type fifo",
-    ],
+    [[{ name: "default" }, { name: "o", type: "fifo", fair: true }], "queues[1].fair: expected false on a FIFO queue"],
     [
       [{ name: "default" }, ...Array.from({ length: 10 }, (_, index) => ({ name: `q${index}` }))],
       "queues: expected at most 10 queues of type standard",
     ],
   ])("between queues is refused: %j", async (queues, says) => {
     expect((await problems({ queues })).join("\n")).toContain(says);
+  });
+});
+
+describe("an API for everybody", () => {
+  it("is accepted with keys and a certificate", async () => {
+    expect(await problems(PUBLIC)).toEqual([]);
+  });
+
+  it("is refused without keys, and without a certificate", async () => {
+    expect(await problems({ ...PUBLIC, apiAuth: "none" })).toHaveLength(3);
+    expect(await problems({ ...PUBLIC, certificateArn: "" })).toHaveLength(1);
+  });
+
+  it("needs no keys inside the VPC", async () => {
+    expect(await problems({ apiAuth: "none", ingressCidrs: ["10.0.0.0/8"] })).toEqual([]);
   });
 });
 

@@ -85,11 +85,14 @@ describe.each(cases)("the environment of $container in $stack", (one) => {
 });
 
 describe.each(cases.filter(({ container }) => container !== "migrate"))("$container in $stack", (one) => {
-  it("polls the standard queues of the stack and writes to its bucket", () => {
+  it("polls the queues of the stack, listens to its cancel queue and writes to its bucket", () => {
     const config = serviceConfig(one);
     expect(config.queues.map(({ name }) => name)).toEqual(
-      one.stack === "production" ? ["default", "tenants"] : ["default"],
+      one.stack === "production" ? ["default", "tenants", "ordered"] : ["default", "ordered"],
     );
+    expect(config.queues.find(({ name }) => name === "ordered")?.options.type).toBe("fifo");
+    expect(config.queues.find(({ name }) => name === "tenants")?.options.fair ?? true).toBe(true);
+    expect(config.cancelQueueUrl).toMatch(/-cancel$/);
     expect(config.payload.bucket).toBe(programs[one.stack]!.outputs.bucketName);
   });
 
@@ -124,6 +127,13 @@ it("listens where the load balancer and the health checks ask", () => {
 it("serves the demonstration where the stack says so", () => {
   const demo = (stack: string) => serviceConfig({ stack, service: "api", container: "api" }).http.demo;
   expect([demo("default"), demo("localstack")]).toEqual([false, true]);
+});
+
+it("asks for keys unless the stack says otherwise, and names the deployment in new ones", () => {
+  const access = (stack: string) => serviceConfig({ stack, service: "api", container: "api" }).access;
+  expect(access("default")).toMatchObject({ auth: "keys", environment: "taskiq-test" });
+  expect(access("production").auth).toBe("keys");
+  expect(access("localstack")).toMatchObject({ auth: "none", environment: "taskiq-localstack" });
 });
 
 it("gives a worker the slots of the stack", () => {

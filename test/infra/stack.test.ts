@@ -215,7 +215,10 @@ describe("permissions", () => {
       "s3:ListBucket",
       "s3:PutObject",
       "secretsmanager:GetSecretValue",
+      "sqs:ChangeMessageVisibility",
+      "sqs:DeleteMessage",
       "sqs:GetQueueAttributes",
+      "sqs:ReceiveMessage",
       "sqs:SendMessage",
     ]);
     expect(actions("production", "worker")).toEqual([
