@@ -43,6 +43,7 @@ const PRODUCTION = {
   privateSubnetIds: ["subnet-0a1b2c3d4e5f60713", "subnet-0a1b2c3d4e5f60714"],
   databaseSubnetIds: ["subnet-0a1b2c3d4e5f60715", "subnet-0a1b2c3d4e5f60716"],
   publicApi: true,
+  apiAuth: "keys",
   ingressCidrs: ["203.0.113.0/24"],
   certificateArn: "arn:aws:acm:us-east-1:123456789012:certificate/11112222-3333-4444-5555-666677778888",
   apiHostname: "tasks.example.com",
