@@ -14,6 +14,8 @@ export type TcpProxy = {
   readonly openConnections: number;
   /** From now on nothing passes in this direction, by default in both, on open and on new connections. Bytes are kept. */
   silence(direction?: Direction): void;
+  /** Nothing passes on the connections that are open now, for ever; new ones work. As after a failover that nobody announced. */
+  strand(): void;
   /** Ends every silence; what was kept is passed on. */
   restore(): void;
   /** Resets every open connection. New ones are accepted. */
@@ -22,9 +24,12 @@ export type TcpProxy = {
   close(): Promise<void>;
 };
 
+type Pair = { readonly client: Socket; readonly server: Socket };
+
 export async function startTcpProxy(target: { host: string; port: number }): Promise<TcpProxy> {
   const silent = new Set<Direction>();
-  const pairs = new Set<{ client: Socket; server: Socket }>();
+  const pairs = new Set<Pair>();
+  const stranded = new WeakSet<Pair>();
 
   const listener = createServer((client) => {
     const server = connect(target);
@@ -46,10 +51,11 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
     });
   }
 
-  function flow({ client, server }: { client: Socket; server: Socket }): void {
-    if (silent.has("to_server")) client.pause();
+  function flow(pair: Pair): void {
+    const { client, server } = pair;
+    if (stranded.has(pair) || silent.has("to_server")) client.pause();
     else client.resume();
-    if (silent.has("to_client")) server.pause();
+    if (stranded.has(pair) || silent.has("to_client")) server.pause();
     else server.resume();
   }
 
@@ -74,6 +80,10 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
     silence(direction) {
       for (const each of direction === undefined ? (["to_server", "to_client"] as const) : [direction])
         silent.add(each);
+      pairs.forEach(flow);
+    },
+    strand() {
+      for (const pair of pairs) stranded.add(pair);
       pairs.forEach(flow);
     },
     restore() {
