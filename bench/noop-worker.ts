@@ -9,7 +9,14 @@ import { openQueues } from "../runtime/queue/sqs.ts";
 import { createWorker, type Worker } from "../runtime/worker/worker.ts";
 import { noop } from "./noop-task.ts";
 
-const { connectionString, endpoint, queueUrls, bucket } = JSON.parse(String(process.env.BENCH));
+const {
+  connectionString,
+  endpoint,
+  queueUrls,
+  bucket,
+  slots = 200,
+  queueNames = ["default"],
+} = JSON.parse(String(process.env.BENCH));
 const credentials = { accessKeyId: "test", secretAccessKey: "test" };
 const log = openLog({ level: "warn", format: "json", service: "bench-worker" });
 const pool = (max: number, applicationName: string) => openDatabase({ connectionString, max, applicationName });
@@ -36,7 +43,7 @@ function newWorker(): Worker {
       },
     ],
     queues,
-    queueNames: ["default"],
+    queueNames,
     payloads,
     database,
     commitDatabase,
@@ -44,7 +51,7 @@ function newWorker(): Worker {
     log,
     clock,
     settings: {
-      slots: 200,
+      slots,
       leaseMs: 30_000,
       graceMs: 10_000,
       extendIntervalMs: 10_000,

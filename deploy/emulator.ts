@@ -24,13 +24,19 @@ type Environment = Readonly<Record<string, string | undefined>>;
 type Variables = Readonly<Record<string, string>>;
 
 /** What answers on the emulator's port, or null where nothing listens. */
-export async function findEmulator(): Promise<string | null> {
-  if (!(await listens())) return null;
+export async function findEmulator(port = EMULATOR_PORT): Promise<string | null> {
+  if (!(await listens(port))) return null;
   const answers = await Promise.all([
-    title("/_ministack/health", "MiniStack"),
-    title("/_localstack/health", "an emulator"),
+    title(port, "/_ministack/health", "MiniStack"),
+    title(port, "/_localstack/health", "an emulator"),
   ]);
   return answers.find((one) => one !== null) ?? "something that answers no health check";
+}
+
+/** Throws Problem where something listens on this port. */
+export async function demandFreePort(port: number): Promise<void> {
+  const found = await findEmulator(port);
+  if (found !== null) throw new Problem(`Port ${port} is taken already, by ${found}. Use it, or stop it first.`);
 }
 
 export type StartOptions = {
@@ -50,9 +56,7 @@ export type StartOptions = {
  */
 export async function startEmulator(options: StartOptions): Promise<void> {
   const { stateDir, enforceIam = false, runsContainers = false, env = process.env } = options;
-  const found = await findEmulator();
-  if (found !== null)
-    throw new Problem(`Port ${EMULATOR_PORT} is taken already, by ${found}. Use it, or stop it first.`);
+  await demandFreePort(EMULATOR_PORT);
   const command = env.TASKIQ_EMULATOR_COMMAND;
   if (command !== undefined && command !== "") {
     console.log(`Starting the emulator by TASKIQ_EMULATOR_COMMAND: ${command}`);
@@ -168,9 +172,9 @@ async function startProcess(pip: NonNullable<Emulator["pip"]>, stateDir: string,
   if (child.pid !== undefined) await writeFile(join(stateDir, "emulator.pid"), String(child.pid));
 }
 
-function listens(): Promise<boolean> {
+function listens(port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host: "localhost", port: EMULATOR_PORT, timeout: 2_000 });
+    const socket = connect({ host: "localhost", port, timeout: 2_000 });
     const end = (answer: boolean) => {
       socket.destroy();
       resolve(answer);
@@ -181,9 +185,9 @@ function listens(): Promise<boolean> {
   });
 }
 
-async function title(path: string, name: string): Promise<string | null> {
+async function title(port: number, path: string, name: string): Promise<string | null> {
   try {
-    const response = await fetch(`${EMULATOR_URL}${path}`, { signal: AbortSignal.timeout(5_000) });
+    const response = await fetch(`http://localhost:${port}${path}`, { signal: AbortSignal.timeout(5_000) });
     return response.ok ? name : null;
   } catch {
     return null;

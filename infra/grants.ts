@@ -41,7 +41,7 @@ export function workerStatements({ queues, payloads, database, cluster }: Parts)
   const taskQueues = queues.members.map(({ queue }) => queue);
   return [
     ...taskQueues.map((queue) => queue.consumeStatement()),
-    // A doorbell that was received too often is given back as a copy; those of a FIFO queue wait in their group.
+    // For who waited at a limit, and a copy of a doorbell that was received too often; those of a FIFO queue wait in their group.
     ...queues.members.filter(({ settings }) => settings.type === "standard").map(({ queue }) => queue.sendStatement()),
     ...queues.deadLetters.map((queue) => queue.sendStatement()),
     payloads.readStatement(),

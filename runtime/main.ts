@@ -200,6 +200,8 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       database,
       commitDatabase,
       beatDatabase,
+      // Its role may not send to FIFO queues; those the executor rings for.
+      ring: (doorbells) => announcer.ring(doorbells.filter(({ queue }) => queues.options(queue).type === "standard")),
       processes: createProcessPool({
         modules,
         environment,
@@ -228,7 +230,10 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       },
     });
     worker.start();
-    stops.push(worker.drain);
+    stops.push(async () => {
+      await worker.drain();
+      await announcer.idle();
+    });
     void worker.stopped.then(() => stop("the worker has stopped"));
     if (config.worker.probe !== null) {
       const probe = await startProbe({ ...config.worker.probe, live: worker.live });

@@ -65,7 +65,7 @@ export function createExecutor(parts: ExecutorParts): Executor {
       await database.ping(PING_TIMEOUT_MS);
       contact.kept();
       if (contact.unbrokenMs() < settings.leaseMs) return false;
-      const reaped = await reap(database, REAP_BATCH);
+      const reaped = await reap(database, REAP_BATCH, parts.announcer.ring);
       contact.kept();
       if (reaped.length > 0) {
         const failed = reaped.filter((task) => task.state === "failed").length;

@@ -226,6 +226,11 @@ export function createAnnouncer(parts: AnnouncerParts): Announcer {
   };
 }
 
+/** Forgets doorbells that nobody has to hear any more. @param outboxIds 1 to 1,000 */
+export async function settleDoorbells(database: Queryable, outboxIds: readonly number[]): Promise<void> {
+  await database.query(SETTLE_OUTBOX, [outboxIds]);
+}
+
 function doorbellOf(row: LeasedRow): Doorbell {
   const { outbox_id: outboxId, id, name, queue, tenant, group_key: group, priority } = row;
   return { outboxId, id, name, queue, tenant, group, priority };

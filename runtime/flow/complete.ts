@@ -3,6 +3,7 @@
 import { TaskiqError } from "../errors.ts";
 import type { Database, Queryable, Transaction } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
+import type { OwnExit } from "./limits.ts";
 
 /** An attempt by its fence. */
 export type AttemptRef = { readonly id: string; readonly attempt: number };
@@ -39,7 +40,7 @@ export function keyOf({ id, attempt }: AttemptRef): string {
 
 /**
  * Records one success in the transaction in which `effects` writes: the fence first, then the effects, then the outcome.
- * @param limits of a task that has some: locks their keys first, and frees them last
+ * @param limits of a task that has some: locks their keys first, frees them last, and rings for their waiters after the commit
  * @returns false when the attempt does not own its task any more; `effects` was not called then
  * @throws what `effects` threw; `commit_unknown` when the answer to the commit was lost
  */
@@ -47,12 +48,9 @@ export async function completeWithEffects(
   database: Database,
   success: Success,
   effects: (tx: Transaction) => Promise<void>,
-  limits: {
-    readonly lock: (tx: Transaction) => Promise<void>;
-    readonly free: (tx: Transaction) => Promise<void>;
-  } | null = null,
+  limits: OwnExit | null = null,
 ): Promise<boolean> {
-  return await database.transaction(async (tx) => {
+  const recorded = await database.transaction(async (tx) => {
     // Keys before rows. Others of these keys wait for the effects, which are bounded.
     await limits?.lock(tx);
     const held = await tx.query(LOCK_ATTEMPT, [success.id, success.attempt]);
@@ -68,4 +66,6 @@ export async function completeWithEffects(
     await limits?.free(tx);
     return true;
   });
+  limits?.ring();
+  return recorded;
 }

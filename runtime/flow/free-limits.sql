@@ -1,7 +1,7 @@
 -- Give back the room of attempts that have ended, and ring for the best waiters: one for each place that became free. Their keys are locked.
 -- $1 task ids uuid[]: they held room at all of their keys
 -- $2 keys text[]: places that were offered and not used, one element a place; their next waiter is rung as well
--- One row per task rung.
+-- One row per task rung: its doorbell.
 -- Guard: waiters are locked in the order of their index. `skip locked`: one that is being cancelled is passed over.
 with ended as (
   select k.key, count(*) as places
@@ -25,10 +25,10 @@ open as (
    group by l.key
 ),
 best as materialized (
-  select w.id, w.queue
+  select w.*
     from open
    cross join lateral (
-     select t.id, t.queue
+     select t.id, t.name, t.queue, t.tenant, t.group_key, t.priority
        from taskiq.task t
       where t.parked_on = open.key
       order by t.rank, t.id
@@ -50,5 +50,14 @@ rung as (
    order by id
   -- A new id: a sender that is still busy with the old row cannot settle this one.
   on conflict (task_id, kind) do update set id = excluded.id, send_at = excluded.send_at
+  returning id, task_id
 )
-select id from best
+select r.id as "outboxId",
+       b.id,
+       b.name,
+       b.queue,
+       b.tenant,
+       b.group_key as "group",
+       b.priority
+  from best b
+  join rung r on r.task_id = b.id

@@ -13,9 +13,13 @@
 import { allocate, type Contender, type LimitKey } from "../model/limits.ts";
 import type { Queryable, Transaction, Transactional } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
+import type { Doorbell } from "./announce.ts";
 import { type ClaimedRow, type ClaimedTask, type ClaimOptions, taskOf } from "./claim.ts";
 
 export type LimitSetting = { readonly key: string; readonly max: number | null; readonly intervalMs: number | null };
+
+/** Hears, after the commit, of the doorbells that it wrote for waiters. They are in the outbox: sending them at once saves the wait for its loop. */
+export type Ring = (doorbells: readonly Doorbell[]) => void;
 
 type KeyRow = { key: string; running: number; max: number | null; interval_ms: number | null; wait_ms: number };
 type ContenderRow = { id: string; keys: string[]; has_token: boolean };
@@ -45,8 +49,9 @@ export async function claimLimited(
   database: Transactional,
   ids: readonly string[],
   options: ClaimOptions,
+  ring: Ring,
 ): Promise<ClaimedTask[]> {
-  return await database.transaction(async (tx) => {
+  const { claimed, rung } = await database.transaction(async (tx) => {
     const keys = (await tx.query<KeyRow>(LOCK_LIMITS, [ids])).map(limitOf);
     const rows = await tx.query<ContenderRow>(READ_CONTENDERS, [ids, options.knownTasks]);
     const contenders = rows.map(({ id, keys: own, has_token: hasToken }): Contender => ({ id, keys: own, hasToken }));
@@ -64,9 +69,11 @@ export async function claimLimited(
     }
     // A place that it was rung for, and does not take because another key is full, is for the next one.
     const passedOn = park.flatMap(({ id, key }) => keysOf(contenders, id).filter((other) => other !== key));
-    if (passedOn.length > 0) await tx.query(FREE_LIMITS, [[], passedOn]);
-    return claimed.map((row) => taskOf(row, options.queue));
+    const rung = passedOn.length > 0 ? await tx.query<Doorbell>(FREE_LIMITS, [[], passedOn]) : [];
+    return { claimed, rung };
   });
+  ring(rung);
+  return claimed.map((row) => taskOf(row, options.queue));
 }
 
 /**
@@ -78,23 +85,36 @@ export async function leaveLimits<T>(
   database: Transactional,
   ids: readonly string[],
   exit: (tx: Transaction) => Promise<{ readonly result: T; readonly left: readonly string[] }>,
+  ring: Ring,
 ): Promise<T> {
-  return await database.transaction(async (tx) => {
+  const { result, rung } = await database.transaction(async (tx) => {
     await tx.query(LOCK_LIMITS, [ids]);
     const { result, left } = await exit(tx);
-    if (left.length > 0) await tx.query(FREE_LIMITS, [left, []]);
-    return result;
+    const rung = left.length > 0 ? await tx.query<Doorbell>(FREE_LIMITS, [left, []]) : [];
+    return { result, rung };
   });
+  ring(rung);
+  return result;
 }
 
-/** The two halves of an exit that has a transaction of its own. */
-export function limitsOf(id: string): {
+/** The parts of an exit that has a transaction of its own. */
+export type OwnExit = {
+  /** First in the transaction. */
   readonly lock: (tx: Transaction) => Promise<void>;
+  /** Last in it. */
   readonly free: (tx: Transaction) => Promise<void>;
-} {
+  /** After its commit. */
+  readonly ring: () => void;
+};
+
+export function limitsOf(id: string, ring: Ring): OwnExit {
+  let rung: readonly Doorbell[] = [];
   return {
     lock: async (tx) => void (await tx.query(LOCK_LIMITS, [[id]])),
-    free: async (tx) => void (await tx.query(FREE_LIMITS, [[id], []])),
+    async free(tx) {
+      rung = await tx.query<Doorbell>(FREE_LIMITS, [[id], []]);
+    },
+    ring: () => ring(rung),
   };
 }
 
@@ -106,6 +126,7 @@ export async function leaving<Item extends { readonly id: string; readonly limit
   database: Transactional,
   items: readonly Item[],
   end: (on: Queryable, some: readonly Item[]) => Promise<(Answer | null)[]>,
+  ring: Ring,
 ): Promise<(Answer | null)[]> {
   const limited = items.filter((item) => item.limited);
   if (limited.length === 0) return await end(database, items);
@@ -113,10 +134,15 @@ export async function leaving<Item extends { readonly id: string; readonly limit
   const ids = limited.map(({ id }) => id);
   const [plain, held] = await Promise.all([
     free.length === 0 ? [] : end(database, free),
-    leaveLimits(database, ids, async (tx) => {
-      const result = await end(tx, limited);
-      return { result, left: ids.filter((_, index) => result[index] !== null) };
-    }),
+    leaveLimits(
+      database,
+      ids,
+      async (tx) => {
+        const result = await end(tx, limited);
+        return { result, left: ids.filter((_, index) => result[index] !== null) };
+      },
+      ring,
+    ),
   ]);
   const answers = new Map<Item, Answer | null>();
   for (const [index, item] of free.entries()) answers.set(item, plain[index] ?? null);

@@ -8,7 +8,7 @@ import { type ClaimedTask, type ClaimOptions, claim, declineAll, type Verdict } 
 import { claimBest } from "../flow/claim-best.ts";
 import { claimGroups, type GroupVerdict } from "../flow/claim-group.ts";
 import type { AttemptRef } from "../flow/complete.ts";
-import { claimLimited, leaving } from "../flow/limits.ts";
+import { claimLimited, leaving, type Ring } from "../flow/limits.ts";
 import { release } from "../flow/release.ts";
 import { isBusyError } from "../postgres/failure.ts";
 import { isConnectionError, isSerializationError, type Transactional } from "../postgres/pool.ts";
@@ -42,6 +42,7 @@ export function createClaimer(parts: {
   readonly database: Transactional;
   readonly breaker: Breaker;
   readonly options: ClaimOptions;
+  readonly ring: Ring;
   /** Whether an attempt of this task runs here. */
   readonly holds: (taskId: string) => boolean;
 }): Claimer {
@@ -70,7 +71,7 @@ export function createClaimer(parts: {
     const verdicts = await claimOrNull(() => claim(parts.database, ids, parts.options), ids);
     const limited = [...(verdicts ?? [])].flatMap(([id, verdict]) => (verdict.kind === "limited" ? [id] : []));
     if (verdicts === null || limited.length === 0) return verdicts;
-    const claimed = await claimOrNull(() => claimLimited(parts.database, limited, parts.options), limited);
+    const claimed = await claimOrNull(() => claimLimited(parts.database, limited, parts.options, parts.ring), limited);
     // The others were won already: without an answer these are looked at again.
     for (const id of claimed === null ? limited : []) verdicts.set(id, { kind: "contended" });
     for (const task of claimed ?? []) verdicts.set(task.id, { kind: "claimed", task });
@@ -105,7 +106,7 @@ export function createClaimer(parts: {
           parts.options.worker,
         ]);
         const unseen = own.filter((attempt) => !parts.holds(attempt.id));
-        if (unseen.length > 0) await leaving(parts.database, unseen, (on, some) => release(on, some));
+        if (unseen.length > 0) await leaving(parts.database, unseen, (on, some) => release(on, some), parts.ring);
         return;
       } catch (error) {
         // Away again. When that goes on, the leases run out and the reaper finds the tasks.

@@ -13,7 +13,7 @@ import { type AttemptRef, byAttempt, complete, completeWithEffects, keyOf, type 
 import { failed, type Outcome } from "../flow/execute.ts";
 import { readAttempts } from "../flow/extend.ts";
 import { type Failure, fail } from "../flow/fail.ts";
-import { leaving, limitsOf } from "../flow/limits.ts";
+import { leaving, limitsOf, type Ring } from "../flow/limits.ts";
 import { release } from "../flow/release.ts";
 import type { Log } from "../log.ts";
 import { retryDelayMs } from "../model/retry.ts";
@@ -57,6 +57,7 @@ export type RecorderParts = {
   readonly commitDatabase: Database;
   readonly payloads: PayloadStore;
   readonly breaker: Breaker;
+  readonly ring: Ring;
   readonly log: Log;
   readonly clock: Clock;
   readonly lingerMs: number;
@@ -76,17 +77,20 @@ const NOT_STORABLE = "not_storable";
 export function createRecorder(parts: RecorderParts): Recorder {
   const { database, payloads } = parts;
   const successes = batched<Success & Limited>(async (items) => {
-    const recorded = await leaving(database, items, async (on, some) =>
-      (await complete(on, some)).map((accepted) => (accepted ? ("succeeded" as const) : null)),
+    const recorded = await leaving(
+      database,
+      items,
+      async (on, some) => (await complete(on, some)).map((accepted) => (accepted ? ("succeeded" as const) : null)),
+      parts.ring,
     );
     return recorded.map((state) => state ?? "refused");
   });
   const failures = batched<Failure & Limited>(async (items) => {
-    const states = await leaving(database, items, fail);
+    const states = await leaving(database, items, fail, parts.ring);
     return states.map((state) => state ?? "refused");
   });
   const releases = batched<AttemptRef & Limited>(async (items) => {
-    const states = await leaving(database, items, release);
+    const states = await leaving(database, items, release, parts.ring);
     return states.map((state) => state ?? "refused");
   });
 
@@ -273,7 +277,7 @@ export function createRecorder(parts: RecorderParts): Recorder {
           client.close();
         }
       },
-      success.limited ? limitsOf(success.id) : null,
+      success.limited ? limitsOf(success.id, parts.ring) : null,
     );
   }
 

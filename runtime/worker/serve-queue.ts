@@ -18,6 +18,7 @@ import { createClaimer } from "./claimer.ts";
 import { deliver, readMessages, settle } from "./deliver.ts";
 import { deliverBest } from "./deliver-best.ts";
 import { deliverGroups } from "./deliver-groups.ts";
+import type { HandOn } from "./hand-on.ts";
 import { createKeeper } from "./keeper.ts";
 import { poll } from "./poll.ts";
 import type { Signals } from "./signals.ts";
@@ -29,6 +30,7 @@ export type ServeQueueParts = {
   readonly database: Transactional;
   readonly slots: Slots;
   readonly breaker: Breaker;
+  readonly handOn: HandOn;
   readonly signals: Signals;
   readonly log: Log;
   readonly clock: Clock;
@@ -62,6 +64,7 @@ export async function serveQueue(parts: ServeQueueParts): Promise<(() => void) |
     database: parts.database,
     breaker: parts.breaker,
     options: { ...parts.claim, queue: name },
+    ring: parts.handOn.ring,
     holds: parts.holds,
   });
   const isKept = ackOf(options) === "finished";
@@ -82,6 +85,9 @@ export async function serveQueue(parts: ServeQueueParts): Promise<(() => void) |
       return running;
     },
   };
+
+  // On the others a message says more than that its task is runnable: it stands for a turn of its group, or is counted by SQS.
+  if (!isKept && options.order === "named") parts.handOn.serve(name, common);
 
   function onMessages(messages: readonly Delivery[]): Promise<void> {
     if (options.type === "fifo" && keeper !== null) {

@@ -15,6 +15,7 @@ import type { TaskDefinition } from "../define/task.ts";
 import { type Attempt, startAttempt } from "../flow/attempt.ts";
 import type { ClaimedTask } from "../flow/claim.ts";
 import { type Execution, execute, type Outcome } from "../flow/execute.ts";
+import type { Ring } from "../flow/limits.ts";
 import type { ProcessPool } from "../isolation/pool.ts";
 import type { Log } from "../log.ts";
 import type { PayloadStore } from "../payload/payload.ts";
@@ -23,6 +24,7 @@ import { followProgress, type Liveness } from "../probe.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
 import { createBreaker } from "./breaker.ts";
 import { watchEventLoop } from "./event-loop.ts";
+import { createHandOn } from "./hand-on.ts";
 import { startHeartbeat } from "./heartbeat.ts";
 import type { WorkerObserver, WorkerState } from "./observer.ts";
 import type { Protection } from "./protection.ts";
@@ -45,6 +47,8 @@ export type WorkerParts = {
   readonly database: Database;
   /** `commit(tx)`. */
   readonly commitDatabase: Database;
+  /** Sends the doorbells of tasks that waited for what has ended here and find no room here. Absent: the executor's loop does. */
+  readonly ring?: Ring;
   /** Heartbeats: one connection that nothing else may take. */
   readonly beatDatabase: Database;
   readonly log: Log;
@@ -115,11 +119,13 @@ export function createWorker(parts: WorkerParts): Worker {
     onStopped = resolve;
   });
 
+  const handOn = createHandOn({ database: parts.database, send: parts.ring ?? (() => {}), track, log });
   const recorder = createRecorder({
     database: parts.database,
     commitDatabase: parts.commitDatabase,
     payloads: parts.payloads,
     breaker,
+    ring: handOn.ring,
     log,
     clock,
     lingerMs: settings.completeLingerMs,
@@ -200,6 +206,7 @@ export function createWorker(parts: WorkerParts): Worker {
       database,
       slots,
       breaker,
+      handOn,
       signals,
       log,
       clock,

@@ -1,10 +1,12 @@
 /** The tasks of a deployment on a machine that lacks what they need. */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { demandFreePort } from "../../deploy/emulator.ts";
 
 let bin: string;
 
@@ -91,20 +93,20 @@ describe("a task whose tools are missing", () => {
   });
 });
 
-describe("localstack", () => {
-  it("says that its port is taken, and starts nothing", async () => {
+describe("the emulator", () => {
+  it("is not started where something listens already", async () => {
     const server = createServer((socket) => socket.destroy());
-    const free = await new Promise<boolean>((resolve) => {
-      server.once("error", () => resolve(false));
-      server.listen(4_566, "127.0.0.1", () => resolve(true));
-    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    // A TCP server's address is an object; it is a string only for pipes.
+    const { port } = server.address() as AddressInfo;
     try {
-      // Where something listens there already, that is what takes the port.
-      const { code, said } = await runTask("localstack", [], await machineWith({}));
-      expect(code).toBe(1);
-      expect(said).toContain("Port 4566 is taken already");
+      await expect(demandFreePort(port)).rejects.toThrow(
+        `Port ${port} is taken already, by something that answers no health check.`,
+      );
     } finally {
-      if (free) await new Promise((resolve) => server.close(resolve));
+      await new Promise((resolve) => server.close(resolve));
     }
+    await demandFreePort(port);
   });
 });

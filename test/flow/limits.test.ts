@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Doorbell } from "../../runtime/flow/announce.ts";
 import { cancel } from "../../runtime/flow/cancel.ts";
 import { type ClaimOptions, claim } from "../../runtime/flow/claim.ts";
 import { complete } from "../../runtime/flow/complete.ts";
@@ -46,12 +47,18 @@ async function createLimited(count: number, keys: readonly string[]): Promise<st
   );
 }
 
-const start = async (ids: readonly string[]) => (await claimLimited(database, ids, OPTIONS)).map(({ id }) => id);
+/** Doorbells to be sent at once, of the last change. */
+let heard: readonly Doorbell[] = [];
+const ring = (doorbells: readonly Doorbell[]) => {
+  heard = doorbells;
+};
+const start = async (ids: readonly string[]) => (await claimLimited(database, ids, OPTIONS, ring)).map(({ id }) => id);
 const finish = (ids: readonly string[]) =>
   leaving(
     database,
     ids.map((id) => ({ id, attempt: 1, limited: true, resultText: null, resultRef: null })),
     async (on, some) => (await complete(on, some)).map((accepted) => (accepted ? "succeeded" : null)),
+    ring,
   );
 const keyRow = async (key: string) =>
   (
@@ -90,14 +97,20 @@ describe("a key with a maximum", () => {
     await start([first!, second!, third!, fourth!]);
     expect(await finish([first!])).toEqual(["succeeded"]);
     expect(await rung()).toEqual([second]);
+    const [row] = await readOutbox(database, second!);
+    expect(heard).toEqual([
+      { outboxId: row?.id, id: second, name: "demo", queue: "default", tenant: "default", group: null, priority: 0 },
+    ]);
     expect(await keyRow("mail")).toMatchObject({ running: 0 });
     await start([second!]);
     await leaving(
       database,
       [{ id: second!, attempt: 1, limited: true, error: SAMPLE_ERROR, retryAfterMs: null, deadLetter: false }],
       fail,
+      ring,
     );
     expect(await rung()).toContain(third);
+    expect(heard.map(({ id }) => id)).toEqual([third]);
     await start([third!]);
     await ask(database, "update taskiq.task set lease_until = now() - interval '1 second' where id = $1", [third]);
     expect(await reap(database, 10)).toMatchObject([{ id: third, state: "queued" }]);
@@ -110,12 +123,16 @@ describe("a key with a maximum", () => {
     const [first, second] = await createLimited(2, ["mail"]);
     await start([first!, second!]);
     const stale = [{ id: first!, attempt: 7, limited: true, resultText: null, resultRef: null }];
-    const answer = await leaving(database, stale, async (on, some) =>
-      (await complete(on, some)).map((accepted) => (accepted ? "succeeded" : null)),
+    const answer = await leaving(
+      database,
+      stale,
+      async (on, some) => (await complete(on, some)).map((accepted) => (accepted ? "succeeded" : null)),
+      ring,
     );
     expect(answer).toEqual([null]);
     expect(await keyRow("mail")).toMatchObject({ running: 1 });
     expect(await rung()).toEqual([]);
+    expect(heard).toEqual([]);
   });
 
   test("cannot be exceeded: the table itself refuses", async () => {

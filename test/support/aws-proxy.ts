@@ -80,11 +80,11 @@ export async function startAwsProxy(target: string): Promise<AwsProxy> {
       case "answer":
         return reply(response, treatment.answer);
       case "pass":
-        return reply(response, await forward(target, request, body));
+        return reply(response, await forward(target, request, body, response));
       case "change":
-        return reply(response, treatment.change(await forward(target, request, body)));
+        return reply(response, treatment.change(await forward(target, request, body, response)));
       case "chunk": {
-        const { status, headers, body: text } = await forward(target, request, body);
+        const { status, headers, body: text } = await forward(target, request, body, response);
         const { "content-length": _, ...kept } = headers;
         response.writeHead(status, kept);
         response.end(text);
@@ -92,7 +92,7 @@ export async function startAwsProxy(target: string): Promise<AwsProxy> {
       }
       case "stall":
       case "break": {
-        const answer = await forward(target, request, body);
+        const answer = await forward(target, request, body, response);
         response.writeHead(answer.status, { ...answer.headers, "content-length": Buffer.byteLength(answer.body) });
         response.write(answer.body.slice(0, treatment.after));
         if (treatment.kind === "break") response.write("", () => response.destroy());
@@ -146,7 +146,13 @@ export function sqsError(status: number, code: string): Treatment {
   };
 }
 
-function forward(target: string, request: http.IncomingMessage, body: string): Promise<AwsAnswer> {
+/** A caller that hangs up takes its call with it: a poll that goes on would hide messages from everybody. */
+function forward(
+  target: string,
+  request: http.IncomingMessage,
+  body: string,
+  caller: http.ServerResponse,
+): Promise<AwsAnswer> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(target);
     const { method, url: path, headers } = request;
@@ -157,6 +163,7 @@ function forward(target: string, request: http.IncomingMessage, body: string): P
       );
     });
     onward.on("error", reject);
+    caller.once("close", () => onward.destroy());
     onward.end(body);
   });
 }

@@ -45,8 +45,8 @@ describe.concurrent("half-open connections", { timeout: TIMES.testTimeoutMs }, (
     expect(first.status).toBe(202);
     await annotate(`accepted after ${first.ms} ms`);
     await submit(api, times(TASKS, counted(0)));
-    // What could not be sent keeps its lease of 30 s in the outbox before it is sent again.
-    await untilSucceeded(system, 2 * TASKS + 1, 30_000 + NOTICED_MS);
+    // What could not be sent keeps its lease of 30 s in the outbox before it is sent again; what SQS sent down a stranded connection is rung again.
+    await untilSucceeded(system, 2 * TASKS + 1, 30_000 + NOTICED_MS + 4 * TIMES.ringAgainAfterMs);
     await annotate(`all done ${Math.round(clock.nowMs() - strandedMs)} ms after the connections went silent`);
     await expectUnharmed(system, [api, worker]);
   });
@@ -71,7 +71,7 @@ describe.concurrent("half-open connections", { timeout: TIMES.testTimeoutMs }, (
       await until(accepted, { deadlineMs: NOTICED_MS, what: "an accepted task" });
       const before = (await census(system)).reduce((sum, line) => sum + line.tasks, 0);
       await submit(api, times(TASKS, counted(0)));
-      await untilSucceeded(system, before + TASKS, 30_000 + NOTICED_MS + TIMES.leaseMs);
+      await untilSucceeded(system, before + TASKS, 30_000 + NOTICED_MS + TIMES.leaseMs + 4 * TIMES.ringAgainAfterMs);
       await annotate(`all done ${Math.round(clock.nowMs() - backMs)} ms after ${TIMES.awayMs} ms of silence`);
       await expectUnharmed(system, [api, worker]);
     });
@@ -83,7 +83,7 @@ async function start(
   onTestFinished: OnTestFinished,
   peer: "postgres" | "sqs",
 ): Promise<{ system: System; api: Api; worker: Role; proxy: TcpProxy }> {
-  const system = await startSystem({ env: TIMES.impatient });
+  const system = await startSystem({ env: { ...TIMES.impatient, ...TIMES.ringAgain } });
   onTestFinished(system.stop);
   const url = new URL(peer === "sqs" ? system.aws.endpoint : system.databaseUrl);
   const proxy = await startTcpProxy({ host: url.hostname, port: Number(url.port) });

@@ -67,6 +67,7 @@ function claimerOn(
   return {
     breaker,
     claimer: createClaimer({
+      ring: () => {},
       database: { transaction: rig.database.transaction, query: database.query },
       breaker,
       options,

@@ -67,6 +67,7 @@ async function deliverAll(deliveries: readonly Delivery[], setup: Setup = {}): P
     queue,
     deadLetter: tapQueue(rig.queues.deadLetter("default"), deadLetter),
     claimer: createClaimer({
+      ring: () => {},
       database: { transaction: rig.database.transaction, query: database.query },
       breaker,
       options,

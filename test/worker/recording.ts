@@ -76,6 +76,7 @@ export function useRecording(rig: Rig): Recording {
       const breaker = createBreaker({ database, log: rig.log, clock: systemClock, probeIntervalMs: 5 });
       ends.push(breaker.stop);
       const recorder = createRecorder({
+        ring: () => {},
         database,
         commitDatabase: rig.database,
         payloads: rig.payloads,
