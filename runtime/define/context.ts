@@ -21,6 +21,14 @@ export type Context = {
    * @param message at most 1,000 characters are kept
    */
   progress(fraction: number, message?: string): void;
+  /**
+   * The result of a step that has ended, for a step that refers to it or comes after it: of a mapped step the results of its elements one by one, in
+   * the order of its list, null for one that did not succeed; of any other step its own. Unlike a reference it takes any size: nothing is kept of
+   * what was read before.
+   * @throws TaskiqError `reference_invalid` while it is read: the task is no step, there is no such step, or it has not ended; with isolation
+   *   `process`, where results are taken by references only
+   */
+  parent(key: string): AsyncIterable<unknown>;
 };
 
 /**

@@ -36,7 +36,8 @@ export type ExecutingTask = {
 
 /** How an attempt ended, before it is recorded. */
 export type ExecutionResult = {
-  readonly kind: "succeeded" | "failed" | "cancelled" | "released" | "lost";
+  /** `skipped`, `expanded`: a step that was not run, or came to be one task for each element of a list. */
+  readonly kind: "succeeded" | "failed" | "cancelled" | "skipped" | "expanded" | "released" | "lost";
   readonly error: TaskError | null;
   readonly durationMs: number;
 };
@@ -46,7 +47,7 @@ export type ExecutionResult = {
  * `error` is the recorded one here: a success whose commit failed has the error of its commit.
  */
 export type SavedResult = ExecutionResult & {
-  readonly recorded: "succeeded" | "failed" | "cancelled" | "queued" | "refused" | "nothing";
+  readonly recorded: "succeeded" | "failed" | "cancelled" | "skipped" | "blocked" | "queued" | "refused" | "nothing";
   /** When the task is due again after a failure, in milliseconds; null where it is not queued for that reason. */
   readonly retryInMs: number | null;
 };

@@ -2,6 +2,7 @@
 
 import { pathToFileURL } from "node:url";
 import { TaskiqError } from "../errors.ts";
+import { isJob, type JobDefinition } from "./job.ts";
 import type { TaskDefinition } from "./task.ts";
 
 // The handler's parameter is contravariant, so a registry of differently typed definitions needs `never` here.
@@ -31,14 +32,20 @@ export function createRegistry(tasks: Iterable<AnyTask>): Registry {
 /**
  * Reads task definitions from modules: every exported definition, and every definition in an exported array.
  * @param modules file paths or URLs
- * @throws TaskiqError `definition_invalid` when a module cannot be loaded or defines no task
+ * @throws TaskiqError `definition_invalid` when a module cannot be loaded or defines neither a task nor a job
  */
 export async function loadTasks(modules: readonly string[]): Promise<AnyTask[]> {
-  const loaded = await Promise.all(modules.map(tasksOf));
-  return loaded.flat();
+  const loaded = await Promise.all(modules.map(definitionsOf));
+  return loaded.flatMap(({ tasks }) => tasks);
 }
 
-async function tasksOf(specifier: string): Promise<AnyTask[]> {
+/** Reads the jobs from the same modules, as `loadTasks` reads the tasks. */
+export async function loadJobs(modules: readonly string[]): Promise<JobDefinition[]> {
+  const loaded = await Promise.all(modules.map(definitionsOf));
+  return loaded.flatMap(({ jobs }) => jobs);
+}
+
+async function definitionsOf(specifier: string): Promise<{ tasks: AnyTask[]; jobs: JobDefinition[] }> {
   const url = /^[a-z]+:\/\//.test(specifier) ? specifier : pathToFileURL(specifier).href;
   let exported: Record<string, unknown>;
   try {
@@ -50,14 +57,16 @@ async function tasksOf(specifier: string): Promise<AnyTask[]> {
       { cause },
     );
   }
-  const tasks = Object.values(exported).flat().filter(isTask);
-  if (tasks.length === 0) {
+  const values = [...new Set(Object.values(exported).flat())];
+  const tasks = values.filter(isTask);
+  const jobs = values.filter(isJob);
+  if (tasks.length + jobs.length === 0) {
     throw new TaskiqError(
       "definition_invalid",
-      `TASKIQ_TASK_MODULES: ${specifier} exports no task. Export what defineTask returns.`,
+      `TASKIQ_TASK_MODULES: ${specifier} exports no task and no job. Export what defineTask or defineJob returns.`,
     );
   }
-  return [...new Set(tasks)];
+  return { tasks, jobs };
 }
 
 function isTask(value: unknown): value is AnyTask {

@@ -7,10 +7,15 @@ import { POLICY_LIMITS, PRIORITY_LIMITS, type TaskPolicy } from "../model/task.t
 import type { CommitClient, Context } from "./context.ts";
 
 export type TaskOptions<Schema extends z.ZodType, Output> = {
-  /** Unique among all tasks; 1 to 200 characters: letters, digits and `. _ : / -`. */
+  /** Unique among all tasks; 1 to 200 characters: letters, digits and `. _ : / -`. Those that start with `taskiq.` are reserved. */
   readonly name: string;
   /** Checked when the task is submitted and again when it runs; the handler gets what the schema puts out. */
   readonly input: Schema;
+  /**
+   * What the handler returns, for jobs: a step that refers to what cannot be there, or takes it for something else, is refused before anything runs.
+   * Results are not checked against it. Default: anything.
+   */
+  readonly output?: z.ZodType<Output>;
   /** Queue the task goes to unless the caller names one. Default `default`. */
   readonly queue?: string;
   /** Priority from -100 to 100 unless the caller gives one; higher starts earlier. Default 0. */
@@ -60,6 +65,7 @@ export type TaskLimit<Schema extends z.ZodType = z.ZodType> = {
 export type TaskDefinition<Schema extends z.ZodType = z.ZodType, Output = unknown> = {
   readonly name: string;
   readonly input: Schema;
+  readonly output?: z.ZodType;
   readonly queue: string;
   readonly priority: number;
   readonly policy: TaskPolicy;
@@ -70,9 +76,13 @@ export type TaskDefinition<Schema extends z.ZodType = z.ZodType, Output = unknow
   commit?(tx: CommitClient, output: Awaited<Output>, ctx: Context): void | Promise<void>;
 };
 
+/** Of a step with isolation `process` whose task says nothing of processes. */
+export const DEFAULT_PROCESS: ProcessOptions = { memoryMb: 512, awsCredentials: "none" };
+
 export type ProcessOptions = { readonly memoryMb: number; readonly awsCredentials: "none" | "inherit" };
 
-const DEFAULT_MEMORY_MB = 512;
+/** Names that start so are those of the system's own tasks. */
+const RESERVED = "taskiq.";
 
 /**
  * Defines a task.
@@ -81,7 +91,21 @@ const DEFAULT_MEMORY_MB = 512;
 export function defineTask<Schema extends z.ZodType, Output>(
   options: TaskOptions<Schema, Output>,
 ): TaskDefinition<Schema, Output> {
-  const checked = SHAPE.safeParse(options);
+  return define(options, SHAPE);
+}
+
+/** The same for a task of the system itself, whose name may start with `taskiq.`. */
+export function defineSystemTask<Schema extends z.ZodType, Output>(
+  options: TaskOptions<Schema, Output>,
+): TaskDefinition<Schema, Output> {
+  return define(options, SYSTEM_SHAPE);
+}
+
+function define<Schema extends z.ZodType, Output>(
+  options: TaskOptions<Schema, Output>,
+  shape: typeof SYSTEM_SHAPE,
+): TaskDefinition<Schema, Output> {
+  const checked = shape.safeParse(options);
   if (!checked.success) {
     const problems = checked.error.issues.map(
       (issue) => `${issue.path.join(".")}: ${issue.message}, got ${shown(issue.path, options)}`,
@@ -92,10 +116,11 @@ export function defineTask<Schema extends z.ZodType, Output>(
     );
   }
   const { name, queue, priority, retry, timeoutMs, graceMs, maxLosses, onLost, isolation } = checked.data;
-  const { memoryMb = DEFAULT_MEMORY_MB, awsCredentials = "none" } = checked.data;
+  const { memoryMb = DEFAULT_PROCESS.memoryMb, awsCredentials = DEFAULT_PROCESS.awsCredentials } = checked.data;
   return {
     name,
     input: options.input,
+    ...(options.output && { output: options.output }),
     queue,
     priority,
     policy: { timeoutMs, graceMs, maxLosses, onLost, isolation, ...retry },
@@ -124,6 +149,7 @@ const FIELDS = z.strictObject({
     .max(200)
     .regex(/^[A-Za-z0-9._:/-]+$/, "expected 1 to 200 letters, digits and . _ : / -"),
   input: z.custom<z.ZodType>((value) => value instanceof z.ZodType, "expected a zod schema"),
+  output: z.custom<z.ZodType>((value) => value instanceof z.ZodType, "expected a zod schema").optional(),
   queue: z.string().default("default"),
   priority: within(PRIORITY_LIMITS),
   retry: z
@@ -158,10 +184,15 @@ const FIELDS = z.strictObject({
   commit: z.custom<() => unknown>((value) => typeof value === "function", "expected a function").optional(),
 });
 
-const SHAPE = FIELDS.superRefine(({ isolation, memoryMb, awsCredentials }, context) => {
+const SYSTEM_SHAPE = FIELDS.superRefine(({ isolation, memoryMb, awsCredentials }, context) => {
   if (isolation === "process") return;
   for (const [field, value] of Object.entries({ memoryMb, awsCredentials })) {
     if (value === undefined) continue;
     context.addIssue({ code: "custom", path: [field], message: 'expected it with isolation "process" only' });
   }
+});
+
+const SHAPE = SYSTEM_SHAPE.refine(({ name }) => !name.startsWith(RESERVED), {
+  path: ["name"],
+  error: `expected another start than the reserved "${RESERVED}"`,
 });

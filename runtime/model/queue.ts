@@ -34,6 +34,14 @@ export function allowsLimits({ type, order }: Pick<QueueOptions, "type" | "order
 }
 
 /**
+ * Whether a task of the queue may be claimed without its message. On the others a message says more than that its task is runnable: it stands for a
+ * turn of its group, or is counted by SQS.
+ */
+export function allowsContinuing(options: QueueOptions): boolean {
+  return allowsLimits(options) && ackOf(options) === "claimed";
+}
+
+/**
  * When a message is deleted: once its claim has committed, or when the attempt is over. FIFO and fair queues need the second: SQS keeps the order
  * of a group, and knows who is busy, only by messages in flight.
  */

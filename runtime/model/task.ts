@@ -9,15 +9,16 @@ export type TerminalState = "succeeded" | "failed" | "cancelled" | "skipped";
 /**
  * Every legal move. The SQL in flow/ must match; a test drives every pair of states through it and compares.
  *
- * - `blocked → queued` the last parent is done · `→ skipped | cancelled` by its run
+ * - `blocked → queued` the last parent is done · `→ running` the same, and a worker goes on with it at once · `→ skipped | cancelled` by its run · `→ succeeded | failed` the last element of a mapped step is done
  * - `queued → running` a claim · `→ cancelled` · `→ failed` no worker knows the task
+ * - `running → skipped` the condition of a step does not hold · `→ blocked` a mapped step waits for its elements
  * - `running → queued` a retry, a drain or a lost lease; after a crash of the worker the reaper makes this move
  * - `failed | cancelled → queued` only `rearm`
  */
 export const TRANSITIONS = {
-  blocked: ["queued", "skipped", "cancelled"],
+  blocked: ["queued", "running", "succeeded", "failed", "cancelled", "skipped"],
   queued: ["running", "cancelled", "failed"],
-  running: ["succeeded", "failed", "cancelled", "queued"],
+  running: ["blocked", "queued", "succeeded", "failed", "cancelled", "skipped"],
   succeeded: [],
   failed: ["queued"],
   cancelled: ["queued"],

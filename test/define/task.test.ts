@@ -105,6 +105,7 @@ const MISTAKES: readonly [string, object, RegExp, RegExp][] = [
   ["name", { name: "" }, /expected|characters|letters/i, /got ""/],
   ["name", { name: "a b" }, /letters, digits/, /got "a b"/],
   ["name", { name: "x".repeat(201) }, /200/, /got/],
+  ["name", { name: "taskiq.mine" }, /reserved "taskiq\."/, /got "taskiq\.mine"/],
   ["name", { name: 5 }, /string/, /got (5|a number)/],
   ["name", { name: undefined }, /string/, /got (undefined|nothing)/],
   ["input", { input: {} }, /zod schema/, /got (\{\}|an object)/],
