@@ -33,6 +33,10 @@ export const EVENTS = {
   "task.started": "An attempt started (only with TASKIQ_LOG=tasks). taskId, task, queue, attempt, waitMs.",
   "task.succeeded":
     "An attempt's result was recorded (only with TASKIQ_LOG=tasks). taskId, task, queue, attempt, runMs.",
+  "task.skipped":
+    "A step was skipped, its condition does not hold (only with TASKIQ_LOG=tasks). taskId, task, queue, attempt, runMs.",
+  "task.expanded":
+    "A mapped step became one task for each element (only with TASKIQ_LOG=tasks). taskId, task, queue, attempt, runMs.",
   "task.retried":
     "An attempt failed and the task is queued again. taskId, task, queue, attempt, runMs, failures, retryInMs, code, error.",
   "task.failed": "A task failed for good. taskId, task, queue, attempt, runMs, code, error.",
@@ -92,6 +96,7 @@ export const EVENTS = {
     "Requests came from the cancel queue. cancelled (at once), requested (they run), buried (their tasks are not here yet).",
   "cancel.unreadable": "A message in the cancel queue is no request, and was deleted. queue, messageId, detail.",
   "reap.recovered": "Tasks of dead workers were queued again. count, failed.",
+  "run.overdue": "Runs passed their deadlines: their steps are cancelled, and they fail. count.",
   "limits.swept": "Waiters at limits with room were rung for that a release had missed. count.",
   "ring.again": "Tasks that nobody took were announced once more. queue, count.",
   "schedule.missed":

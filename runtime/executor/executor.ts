@@ -5,6 +5,7 @@
 
 import type { Clock } from "../clock.ts";
 import type { Announcer } from "../flow/announce.ts";
+import { endOverdueRuns } from "../flow/cancel-run.ts";
 import { sweepLimits } from "../flow/limits.ts";
 import { prune } from "../flow/prune.ts";
 import { reap } from "../flow/reap.ts";
@@ -47,6 +48,9 @@ const PRUNE_BATCH = 1_000;
 /** Waiters that a release has missed: rare, and so is the search for them. */
 const SWEEP_INTERVAL_MS = 5_000;
 const SWEEP_BATCH = 100;
+/** Runs that have passed their deadline. */
+const DEADLINES_INTERVAL_MS = 1_000;
+const DEADLINES_BATCH = 20;
 const PING_TIMEOUT_MS = 2_000;
 
 export function createExecutor(parts: ExecutorParts): Executor {
@@ -93,6 +97,12 @@ export function createExecutor(parts: ExecutorParts): Executor {
     return false;
   }
 
+  async function deadlinesStep(): Promise<boolean> {
+    const ended = await endOverdueRuns(database, DEADLINES_BATCH);
+    if (ended > 0) log.warn("run.overdue", { count: ended });
+    return ended === DEADLINES_BATCH;
+  }
+
   async function pruneStep(): Promise<boolean> {
     const pruned = await prune(database, parts.payloads, { retentionMs: settings.retentionMs, limit: PRUNE_BATCH });
     if (pruned.tasks + pruned.idempotencyKeys > 0) log.info("prune.done", pruned);
@@ -104,6 +114,7 @@ export function createExecutor(parts: ExecutorParts): Executor {
     { name: "reap", intervalMs: settings.reapIntervalMs, step: reapStep },
     { name: "ring-again", intervalMs: settings.ringAgainIntervalMs, step: ringAgainStep },
     { name: "limits", intervalMs: SWEEP_INTERVAL_MS, step: limitsStep },
+    { name: "deadlines", intervalMs: DEADLINES_INTERVAL_MS, step: deadlinesStep },
     { name: "prune", intervalMs: settings.pruneIntervalMs, step: pruneStep },
     ...(parts.extraLoops ?? []),
   ];

@@ -30,6 +30,6 @@ claimed as (
   returning t.*
 )
 select id, attempt, failures, name, input, input_ref, labels, trace_context, tenant, priority,
-       timeout_ms, grace_ms, max_attempts, backoff_ms, max_backoff_ms, created_at, not_before, started_at
+       timeout_ms, grace_ms, max_attempts, backoff_ms, max_backoff_ms, created_at, not_before, started_at, run_id, step_key, step, isolation
   from claimed
  order by rank, id

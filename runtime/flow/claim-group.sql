@@ -87,6 +87,7 @@ select first.group_key,
        end::float8 as wait_ms,
        first.id as first_id,
        c.id, c.attempt, c.failures, c.name, c.input, c.input_ref, c.labels, c.trace_context, c.tenant, c.priority,
-       c.timeout_ms, c.grace_ms, c.max_attempts, c.backoff_ms, c.max_backoff_ms, c.created_at, c.not_before, c.started_at
+       c.timeout_ms, c.grace_ms, c.max_attempts, c.backoff_ms, c.max_backoff_ms, c.created_at, c.not_before, c.started_at,
+       c.run_id, c.step_key, c.step, c.isolation
   from first
   left join claimed c on c.id = first.id

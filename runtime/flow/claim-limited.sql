@@ -40,5 +40,5 @@ counted as (
    where l.key = taken.key
 )
 select id, attempt, failures, name, input, input_ref, labels, trace_context, tenant, priority,
-       timeout_ms, grace_ms, max_attempts, backoff_ms, max_backoff_ms, created_at, not_before, started_at, limit_keys
+       timeout_ms, grace_ms, max_attempts, backoff_ms, max_backoff_ms, created_at, not_before, started_at, run_id, step_key, step, isolation, limit_keys
   from claimed

@@ -29,4 +29,5 @@ update taskiq.task t
  where t.id = any($1::uuid[])
    and t.id = held.id
 returning t.id, t.attempt, t.failures, t.name, t.input, t.input_ref, t.labels, t.trace_context, t.tenant, t.priority,
-          t.timeout_ms, t.grace_ms, t.max_attempts, t.backoff_ms, t.max_backoff_ms, t.created_at, t.not_before, t.started_at
+          t.timeout_ms, t.grace_ms, t.max_attempts, t.backoff_ms, t.max_backoff_ms, t.created_at, t.not_before, t.started_at,
+          t.run_id, t.step_key, t.step, t.isolation

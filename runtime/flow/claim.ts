@@ -3,6 +3,7 @@
  * small statement; only what it did not win (a duplicate, an early bell, a task unknown here) costs a second one.
  */
 
+import type { StepPlan } from "../model/graph.ts";
 import type { TaskPolicy } from "../model/task.ts";
 import type { Queryable } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
@@ -22,12 +23,23 @@ export type ClaimedTask = {
   readonly inputRef: string | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly traceContext: string | null;
+  /** The step that it is. Null outside a run. */
+  readonly step: ClaimedStep | null;
   /** It holds room at limit keys, which its end gives back. */
   readonly limited: boolean;
   readonly policy: Pick<TaskPolicy, "timeoutMs" | "graceMs" | "maxAttempts" | "backoffMs" | "maxBackoffMs">;
   readonly createdAt: Date;
   /** From due to claimed, by the database's clock. */
   readonly waitMs: number;
+};
+
+export type ClaimedStep = {
+  readonly runId: string;
+  readonly key: string;
+  /** The step's own, which may differ from its task's. */
+  readonly isolation: TaskPolicy["isolation"];
+  /** Null: its input is what the handler gets, and nothing is asked before. */
+  readonly plan: StepPlan | null;
 };
 
 export type Verdict =
@@ -77,6 +89,10 @@ export type ClaimedRow = {
   created_at: Date;
   not_before: Date;
   started_at: Date;
+  run_id: string | null;
+  step_key: string | null;
+  step: string | null;
+  isolation: TaskPolicy["isolation"];
   /** Only claim-limited.sql has it. */
   limit_keys?: readonly string[];
 };
@@ -140,6 +156,11 @@ async function decline(
   }
 }
 
+function stepOf({ run_id: runId, step_key: key, step, isolation }: ClaimedRow): ClaimedStep | null {
+  if (runId === null || key === null) return null;
+  return { runId, key, isolation, plan: step === null ? null : JSON.parse(step) };
+}
+
 const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
 
 export function taskOf(row: ClaimedRow, queue: string): ClaimedTask {
@@ -155,6 +176,7 @@ export function taskOf(row: ClaimedRow, queue: string): ClaimedTask {
     inputRef: row.input_ref,
     labels: row.labels === null ? NO_LABELS : JSON.parse(row.labels),
     traceContext: row.trace_context,
+    step: stepOf(row),
     limited: row.limit_keys !== undefined,
     policy: {
       timeoutMs: row.timeout_ms,

@@ -40,7 +40,8 @@ export function keyOf({ id, attempt }: AttemptRef): string {
 
 /**
  * Records one success in the transaction in which `effects` writes: the fence first, then the effects, then the outcome.
- * @param limits of a task that has some: locks their keys first, frees them last, and rings for their waiters after the commit
+ * @param exit of a step or a task with limits: locks its run and its keys first, frees them last, and rings for their waiters after the commit
+ * @param finish records the success. Default: that of a task outside a run
  * @returns false when the attempt does not own its task any more; `effects` was not called then
  * @throws what `effects` threw; `commit_unknown` when the answer to the commit was lost
  */
@@ -48,24 +49,24 @@ export async function completeWithEffects(
   database: Database,
   success: Success,
   effects: (tx: Transaction) => Promise<void>,
-  limits: OwnExit | null = null,
+  exit: OwnExit | null = null,
+  finish: (tx: Transaction) => Promise<boolean> = async (tx) => (await complete(tx, [success]))[0] === true,
 ): Promise<boolean> {
   const recorded = await database.transaction(async (tx) => {
-    // Keys before rows. Others of these keys wait for the effects, which are bounded.
-    await limits?.lock(tx);
+    // The run and the keys before the row. Others of them wait for the effects, which are bounded.
+    await exit?.lock(tx);
     const held = await tx.query(LOCK_ATTEMPT, [success.id, success.attempt]);
     if (held.length === 0) return false;
     await effects(tx);
-    const [recorded] = await complete(tx, [success]);
-    if (recorded !== true) {
+    if (!(await finish(tx))) {
       throw new TaskiqError(
         "internal",
         `Task ${success.id}: expected attempt ${success.attempt} to own the row it has locked, its completion was refused. The commit must not change taskiq's tables.`,
       );
     }
-    await limits?.free(tx);
+    await exit?.free(tx);
     return true;
   });
-  limits?.ring();
+  exit?.ring();
   return recorded;
 }

@@ -12,7 +12,19 @@
 --   unknown_task     queued, name unknown here; rung again by its outbox row
 --   unknown_expired  the same for too long: failed here, with a copy to the dead-letter queue
 -- Guard: rows are locked in id order and still queued. `id = any($1)` and `state::text`: see claim.sql.
-with held as materialized (
+with locked as materialized (
+  -- Of steps that may have waited too long.
+  select taskiq.lock_runs(array(
+    select distinct t.run_id
+      from taskiq.task t
+     where t.id = any($1::uuid[])
+       and t.run_id is not null
+       and t.state::text = 'queued'
+       and t.name <> all($2::text[])
+       and t.not_before <= now() - $3::float8 * interval '1 millisecond'
+  )) as runs
+),
+held as materialized (
   select t.id,
          t.queue,
          t.not_before,
@@ -26,6 +38,7 @@ with held as materialized (
     from taskiq.task t
    where t.id = any($1::uuid[])
      and t.state::text = 'queued'
+     and (select runs from locked) >= 0
    order by t.id
      for update of t skip locked
 ),
@@ -43,7 +56,7 @@ expired as (
    where t.id = any($1::uuid[])
      and t.id = held.id
      and held.verdict = 'unknown_expired'
-  returning t.id, t.queue, t.reply_key
+  returning t.id, t.queue, t.reply_key, t.run_id
 ),
 rung as (
   insert into taskiq.outbox (kind, task_id, queue, send_at)
@@ -54,11 +67,17 @@ rung as (
     from held
    where verdict in ('not_due', 'unknown_task')
   union all
-  select 'dead_letter', id, queue, now() from expired
+  select 'dead_letter', id, queue, now() from expired where run_id is null
   union all
   select 'result', id, queue, now() from expired where reply_key is not null
   -- A new id: a sender that is still busy with the old row cannot settle this one.
   on conflict (task_id, kind) do update set id = excluded.id, send_at = excluded.send_at
+),
+advanced as materialized (
+  select count(a.outbox_id) as rung
+    from (select array_agg(id) as ids from expired where run_id is not null) e
+   cross join lateral taskiq.advance(e.ids, 0) a
+   where e.ids is not null
 )
 select named.id,
        coalesce(
@@ -71,5 +90,6 @@ select named.id,
          case when t.id is null then 'missing' else 'finished' end
        ) as verdict
   from (select distinct u.id from unnest($1::uuid[]) as u (id)) named
+ cross join advanced
   left join held using (id)
   left join taskiq.task t on t.id = any($1::uuid[]) and t.id = named.id

@@ -7,10 +7,11 @@ import type { TaskDefinition } from "../define/task.ts";
 import { describeError, TaskiqError } from "../errors.ts";
 import { inWords, issuesOf } from "../issues.ts";
 import type { Log } from "../log.ts";
-import type { AbortReason, TaskError } from "../model/task.ts";
+import type { AbortReason, TaskError, TaskPolicy } from "../model/task.ts";
 import { encodeJson } from "../payload/json.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Attempt } from "./attempt.ts";
+import type { ClaimedTask } from "./claim.ts";
 
 export type Outcome =
   /** `resultText` null: the result is null. */
@@ -18,10 +19,31 @@ export type Outcome =
   | { readonly kind: "failed"; readonly error: TaskError; readonly retry: Retry }
   /** The abort for a cancel was obeyed, or its grace time is over. */
   | { readonly kind: "cancelled"; readonly error: TaskError }
+  /** A step whose condition does not hold. */
+  | { readonly kind: "skipped" }
+  /** A mapped step: these are to be run instead. */
+  | { readonly kind: "expanded"; readonly elements: readonly NewElement[] }
   /** Given back unfinished: queued again at no cost. */
   | { readonly kind: "released" }
   /** Another attempt owns the task: write nothing. */
   | { readonly kind: "lost" };
+
+/** `inputText` null: its input is null. */
+export type NewElement = {
+  readonly id: string;
+  readonly key: string;
+  readonly inputText: string | null;
+  /** Its input is a template still, to be filled in when it is claimed. */
+  readonly refers: boolean;
+};
+
+/** What an attempt begins with: the text of its input, or what it comes to without its handler. */
+export type Input =
+  | { readonly kind: "input"; readonly text: string | null }
+  | {
+      readonly kind: "decided";
+      readonly outcome: Extract<Outcome, { kind: "skipped" | "expanded" | "failed" | "released" }>;
+    };
 
 /** What follows a failure: the task's policy decides, or the handler did. */
 export type Retry =
@@ -38,6 +60,10 @@ export type Execution = {
 
 export type ExecuteParts = {
   readonly payloads: PayloadStore;
+  /** Reads the input of an attempt, wherever it is, with what it refers to. */
+  readonly readInput: (task: ClaimedTask) => Input | Promise<Input>;
+  /** What `ctx.parent` reads. */
+  readonly readParent: (task: ClaimedTask, key: string) => AsyncIterable<unknown>;
   readonly middlewares: Middlewares;
   readonly log: Log;
   readonly maxPayloadBytes: number;
@@ -66,6 +92,7 @@ type Ending =
   | { readonly kind: "returned"; readonly output: unknown }
   | { readonly kind: "threw"; readonly error: unknown }
   | { readonly kind: "reported"; readonly outcome: Settled }
+  | Extract<Input, { kind: "decided" }>
   | { readonly kind: "killed" };
 
 const MAX_RETRY_AFTER_MS = 86_400_000;
@@ -101,8 +128,12 @@ export async function execute(
 /** When nobody waits for the handler any more. What runs in a process is killed then, and ends: its slot never leaks. */
 async function leftBehind(attempt: Attempt, definition: TaskDefinition): Promise<void> {
   await attempt.abandoned;
-  if (definition.policy.isolation === "inline") return;
+  if (isolationOf(attempt, definition) === "inline") return;
   await new Promise<void>((resolve) => void setTimeout(resolve, KILL_MS).unref());
+}
+
+function isolationOf({ task }: Attempt, { policy }: TaskDefinition): TaskPolicy["isolation"] {
+  return task.step?.isolation ?? policy.isolation;
 }
 
 async function run(
@@ -112,11 +143,14 @@ async function run(
   context: Context,
   parts: ExecuteParts,
 ): Promise<Ending> {
-  const { payloads, middlewares } = parts;
+  const { readInput, middlewares } = parts;
   try {
-    const { inputText, inputRef } = attempt.task;
-    const text = inputRef === null ? inputText : await payloads.get(inputRef);
-    const apart = definition.policy.isolation === "process";
+    const reading = readInput(attempt.task);
+    // Most inputs stand in the row: their handlers begin in this turn of the event loop.
+    const read = reading instanceof Promise ? await reading : reading;
+    if (read.kind === "decided") return read;
+    const { text } = read;
+    const apart = isolationOf(attempt, definition) === "process";
     // The text goes over as it is, and is read by who runs the handler.
     const fit = apart ? NOT_READ : fitInput(definition, text === null ? null : JSON.parse(text));
     if (fit.kind === "unfit") return fit;
@@ -176,6 +210,7 @@ function outcomeOf(attempt: Attempt, ending: Ending, maxPayloadBytes: number): O
         : "and its signal was aborted";
     return timedOut(attempt, how);
   }
+  if (ending.kind === "decided") return reason === null ? ending.outcome : aborted(reason, attempt);
   if (ending.kind === "returned") return succeeded(ending.output, maxPayloadBytes);
   if (ending.kind === "reported" && ending.outcome.kind === "succeeded") return ending.outcome;
   if (reason !== null) return aborted(reason, attempt);
@@ -264,7 +299,7 @@ function isA<Instance>(thrown: unknown, type: abstract new (...args: never[]) =>
   }
 }
 
-function contextOf(attempt: Attempt, { log, payloads, maxPayloadBytes }: ExecuteParts): HostContext {
+function contextOf(attempt: Attempt, { log, payloads, maxPayloadBytes, readParent }: ExecuteParts): HostContext {
   const { task } = attempt;
   let ownLog: TaskLog | undefined;
   return {
@@ -290,6 +325,7 @@ function contextOf(attempt: Attempt, { log, payloads, maxPayloadBytes }: Execute
       if (message !== undefined)
         attempt.progressMessage = message.slice(0, MAX_PROGRESS_MESSAGE).replaceAll("\0", "\\0");
     },
+    parent: (key) => readParent(task, key),
     abandoned: attempt.abandoned,
     store: async (value) => await payloads.put(task.id, encodeJson(value, { maxChars: maxPayloadBytes })),
   };

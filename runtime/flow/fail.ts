@@ -4,8 +4,11 @@ import type { TaskError } from "../model/task.ts";
 import type { Queryable } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
 import { type AttemptRef, byAttempt, keyOf } from "./complete.ts";
+import { runsOf } from "./lock-runs.ts";
 
 export type Failure = AttemptRef & {
+  /** Of a step: its run. */
+  readonly runId?: string | null;
   readonly error: TaskError;
   /** Wait before the next attempt in milliseconds; null ends the task. */
   readonly retryAfterMs: number | null;
@@ -25,6 +28,7 @@ export async function fail(database: Queryable, failures: readonly Failure[]): P
     failures.map((failure) => JSON.stringify(failure.error)),
     failures.map((failure) => failure.retryAfterMs),
     failures.map((failure) => failure.deadLetter),
+    runsOf(failures),
   ]);
   const recorded = byAttempt(rows);
   return failures.map((failure) => recorded.get(keyOf(failure))?.state ?? null);

@@ -16,6 +16,8 @@ export type LimitBook = {
     queue: string,
     options: QueueOptions,
     input: unknown,
+    /** Limits of this task alone. Default none. */
+    own?: readonly LimitSetting[],
   ): Promise<readonly LimitSetting[]>;
 };
 
@@ -28,9 +30,16 @@ export function createLimitBook(database: Queryable): LimitBook {
   const written = new Map<string, string>();
 
   return {
-    async of(definition, queue, options, input) {
-      if (definition.limits.length === 0 && options.maxRunning === null && options.perSecond === null) return NONE;
+    async of(definition, queue, options, input, own = NONE) {
+      if (
+        own.length === 0 &&
+        definition.limits.length === 0 &&
+        options.maxRunning === null &&
+        options.perSecond === null
+      )
+        return NONE;
       const settings = different([
+        ...own,
         ...definition.limits.map((limit) => settingOf(definition, limit, input)),
         ...(options.maxRunning === null && options.perSecond === null
           ? []

@@ -15,6 +15,7 @@ import type { Queryable, Transaction, Transactional } from "../postgres/pool.ts"
 import { loadSql } from "../postgres/sql.ts";
 import type { Doorbell } from "./announce.ts";
 import { type ClaimedRow, type ClaimedTask, type ClaimOptions, taskOf } from "./claim.ts";
+import { lockRuns, runsOf } from "./lock-runs.ts";
 
 export type LimitSetting = { readonly key: string; readonly max: number | null; readonly intervalMs: number | null };
 
@@ -79,22 +80,34 @@ export async function claimLimited(
 /**
  * An exit from running of tasks with limits. `exit` is called with their keys locked, and says which of them have left; their places are free with
  * the same commit, and the best waiters are rung.
- * @param ids the tasks that may leave, 1 to 1,000
+ * @param ids the tasks that may leave, 1 to 1,000  @param runIds the runs of those that are steps: runs are locked before keys
  */
 export async function leaveLimits<T>(
   database: Transactional,
   ids: readonly string[],
+  runIds: readonly string[],
   exit: (tx: Transaction) => Promise<{ readonly result: T; readonly left: readonly string[] }>,
   ring: Ring,
 ): Promise<T> {
   const { result, rung } = await database.transaction(async (tx) => {
-    await tx.query(LOCK_LIMITS, [ids]);
+    await lockRuns(tx, runIds);
+    await lockLimits(tx, ids);
     const { result, left } = await exit(tx);
-    const rung = left.length > 0 ? await tx.query<Doorbell>(FREE_LIMITS, [left, []]) : [];
+    const rung = left.length > 0 ? await freeLimits(tx, left) : [];
     return { result, rung };
   });
   ring(rung);
   return result;
+}
+
+/** First in a transaction, but for the runs of steps. */
+export async function lockLimits(tx: Queryable, ids: readonly string[]): Promise<void> {
+  await tx.query(LOCK_LIMITS, [ids]);
+}
+
+/** Last in the transaction in which these tasks have left. Returns what to ring after its commit. */
+export async function freeLimits(tx: Queryable, ids: readonly string[]): Promise<Doorbell[]> {
+  return await tx.query<Doorbell>(FREE_LIMITS, [ids, []]);
 }
 
 /** The parts of an exit that has a transaction of its own. */
@@ -107,12 +120,19 @@ export type OwnExit = {
   readonly ring: () => void;
 };
 
-export function limitsOf(id: string, ring: Ring): OwnExit {
+export function ownExit(
+  task: { readonly id: string; readonly runId: string | null; readonly limited: boolean },
+  ring: Ring,
+): OwnExit {
+  const { id, runId, limited } = task;
   let rung: readonly Doorbell[] = [];
   return {
-    lock: async (tx) => void (await tx.query(LOCK_LIMITS, [[id]])),
+    async lock(tx) {
+      if (runId !== null) await lockRuns(tx, [runId]);
+      if (limited) await lockLimits(tx, [id]);
+    },
     async free(tx) {
-      rung = await tx.query<Doorbell>(FREE_LIMITS, [[id], []]);
+      if (limited) rung = await freeLimits(tx, [id]);
     },
     ring: () => ring(rung),
   };
@@ -122,7 +142,10 @@ export function limitsOf(id: string, ring: Ring): OwnExit {
  * Ends attempts, those with limits apart: `end` gives one answer an attempt, in their order, null where it was refused.
  * Most attempts have none, and stay single statements.
  */
-export async function leaving<Item extends { readonly id: string; readonly limited: boolean }, Answer>(
+export async function leaving<
+  Item extends { readonly id: string; readonly limited: boolean; readonly runId?: string | null },
+  Answer,
+>(
   database: Transactional,
   items: readonly Item[],
   end: (on: Queryable, some: readonly Item[]) => Promise<(Answer | null)[]>,
@@ -137,6 +160,7 @@ export async function leaving<Item extends { readonly id: string; readonly limit
     leaveLimits(
       database,
       ids,
+      runsOf(limited),
       async (tx) => {
         const result = await end(tx, limited);
         return { result, left: ids.filter((_, index) => result[index] !== null) };

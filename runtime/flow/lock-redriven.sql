@@ -13,6 +13,8 @@ with held as materialized (
      and t.queue = $2::text
      and ($3::text is null or t.tenant = $3::text)
      and t.state::text in ('failed', 'queued')
+     -- A step that failed is repeated with its run.
+     and (t.state::text = 'queued' or t.run_id is null)
      and t.parked_on is null
      and (t.state::text = 'queued' or t.finished_at <= to_timestamp($4::float8 / 1000))
    order by t.id

@@ -7,6 +7,7 @@ import { loadSql } from "../postgres/sql.ts";
 export type Pruned = { readonly tasks: number; readonly idempotencyKeys: number; readonly payloads: number };
 
 const PRUNE = loadSql(import.meta.url, "./prune.sql");
+const PRUNE_RUNS = loadSql(import.meta.url, "./prune-runs.sql");
 const PRUNE_IDEMPOTENCY = loadSql(import.meta.url, "./prune-idempotency.sql");
 const PRUNE_TOMBSTONES = loadSql(import.meta.url, "./prune-tombstones.sql");
 const PRUNE_WORKERS = loadSql(import.meta.url, "./prune-workers.sql");
@@ -27,8 +28,11 @@ export async function prune(
   ]);
   const refs = tasks.flatMap((task) => [task.input_ref, task.result_ref]).filter((ref) => ref !== null);
   if (refs.length > 0) await payloads.remove(refs);
+  const runs = await database.query<{ input_ref: string | null }>(PRUNE_RUNS, [options.retentionMs, options.limit]);
+  const inputs = runs.flatMap(({ input_ref: ref }) => ref ?? []);
+  if (inputs.length > 0) await payloads.remove(inputs);
   const keys = await database.query(PRUNE_IDEMPOTENCY, [options.limit]);
   await database.query(PRUNE_WORKERS, []);
   await database.query(PRUNE_TOMBSTONES, [options.limit]);
-  return { tasks: tasks.length, idempotencyKeys: keys.length, payloads: refs.length };
+  return { tasks: tasks.length, idempotencyKeys: keys.length, payloads: refs.length + inputs.length };
 }

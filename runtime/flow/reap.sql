@@ -1,5 +1,5 @@
 -- Recover tasks whose worker stopped renewing the lease: queued and rung again, or failed when the budget of losses is spent.
--- $1 at most so many rows  $2 task ids uuid[]: of tasks with limits only these, whose keys are locked
+-- $1 at most so many rows  $2 task ids uuid[]: of tasks with limits or a run only these, whose keys and runs are locked
 -- One row per task recovered. One reaper at a time: the others find the advisory lock taken and get no row.
 -- Guard: state = 'running' and lease_until < now(). `skip locked`: an attempt inside its own commit keeps its row.
 with leader as materialized (
@@ -16,7 +16,7 @@ expired as materialized (
     from taskiq.task t
    where t.state = 'running'
      and t.lease_until < now()
-     and (t.limit_keys is null or t.id = any($2::uuid[]))
+     and ((t.limit_keys is null and t.run_id is null) or t.id = any($2::uuid[]))
      and (select elected from leader)
    order by t.id
    limit $1::int
@@ -48,7 +48,7 @@ reaped as (
     from expired e
    where t.id = any(array(select id from expired))
      and t.id = e.id
-  returning t.id, t.attempt, t.state, t.losses, t.queue, t.name, t.worker, t.started_at, t.error, t.reply_key
+  returning t.id, t.attempt, t.state, t.losses, t.queue, t.name, t.worker, t.started_at, t.error, t.reply_key, t.run_id
 ),
 logged as (
   insert into taskiq.attempt (task_id, attempt, outcome, worker, error, started_at)
@@ -64,10 +64,16 @@ rung as (
   insert into taskiq.outbox (kind, task_id, queue, send_at)
   select 'doorbell'::taskiq.outbox_kind, id, queue, now() from reaped where state = 'queued'
   union all
-  select 'dead_letter', id, queue, now() from reaped where state = 'failed'
+  select 'dead_letter', id, queue, now() from reaped where state = 'failed' and run_id is null
   union all
   select 'result', id, queue, now() from reaped where state <> 'queued' and reply_key is not null
   -- A new id: a sender that is still busy with the old row cannot settle this one.
   on conflict (task_id, kind) do update set id = excluded.id, send_at = excluded.send_at
+),
+advanced as materialized (
+  select count(a.outbox_id) as rung
+    from (select array_agg(id) as ids from reaped where run_id is not null and state <> 'queued') e
+   cross join lateral taskiq.advance(e.ids, 0) a
+   where e.ids is not null
 )
-select id, attempt, state, losses, name, queue, worker from reaped
+select id, attempt, state, losses, name, queue, worker from reaped, advanced

@@ -8,7 +8,9 @@ export type RearmOutcome = {
   readonly id: string;
   /** The state it was found in. */
   readonly was: TaskState;
-  /** False: it succeeded, was skipped, or has not ended; nothing was changed. */
+  /** Of a step: its run. */
+  readonly runId: string | null;
+  /** False: it succeeded, was skipped, has not ended, or is a step; nothing was changed. */
   readonly rearmed: boolean;
 };
 

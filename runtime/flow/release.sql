@@ -1,9 +1,13 @@
 -- Give attempts back unfinished (a drain, or an outage that outlived the lease): queued and rung at once, at no cost to any counter.
 -- $1 task ids uuid[]  $2 attempt int[] (fence, same order)
+-- $3 runs of the steps among them uuid[]: locked first; what follows in their graphs is written last (taskiq.advance)
 -- One row per attempt given back, with the state it led to. Guard: id, attempt and state = 'running', on rows locked in id order. `skip locked`: a row that
 -- somebody holds must not delay the others; read-attempts.sql tells such an attempt from one that is over.
 -- `id = any($1)` and `state::text`: found by id whatever the planner knew, see claim.sql.
-with mine as (
+with locked as materialized (
+  select case when cardinality($3::uuid[]) > 0 then taskiq.lock_runs($3::uuid[]) else 0 end as runs
+),
+mine as (
   select * from unnest($1::uuid[], $2::int[]) as u (id, attempt)
 ),
 held as materialized (
@@ -13,6 +17,7 @@ held as materialized (
     join mine on mine.id = t.id and mine.attempt = t.attempt
    where t.id = any($1::uuid[])
      and t.state::text = 'running'
+     and (select runs from locked) >= 0
    order by t.id
      for update of t skip locked
 ),
@@ -30,7 +35,7 @@ released as (
      and t.id = mine.id
      and t.attempt = mine.attempt
      and t.state::text = 'running'
-  returning t.id, t.attempt, t.state, t.queue, t.worker, t.started_at, t.reply_key
+  returning t.id, t.attempt, t.state, t.queue, t.worker, t.started_at, t.reply_key, t.run_id
 ),
 logged as (
   insert into taskiq.attempt (task_id, attempt, outcome, worker, started_at)
@@ -43,5 +48,11 @@ rung as (
   select 'result', id, queue, now() from released where state = 'cancelled' and reply_key is not null
   -- A new id: a sender that is still busy with the old row cannot settle this one.
   on conflict (task_id, kind) do update set id = excluded.id, send_at = excluded.send_at
+),
+advanced as materialized (
+  select count(a.outbox_id) as rung
+    from (select array_agg(id) as ids from released where run_id is not null and state <> 'queued') e
+   cross join lateral taskiq.advance(e.ids, 0) a
+   where e.ids is not null
 )
-select id, attempt, state from released
+select id, attempt, state from released, advanced

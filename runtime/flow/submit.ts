@@ -13,6 +13,7 @@ import type { TaskDefinition } from "../define/task.ts";
 import { TaskiqError } from "../errors.ts";
 import { inWords, issuesOf } from "../issues.ts";
 import { allowsLimits } from "../model/queue.ts";
+import { PRIORITY_TAG, priorityProblem, priorityTagOf, queueTagOf } from "../model/tags.ts";
 import { encodeJson } from "../payload/json.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
@@ -37,9 +38,9 @@ export type { Submitted } from "./write-submissions.ts";
 export type TaskRequest = {
   readonly task: string;
   readonly input: unknown;
-  /** Default: the definition's. */
+  /** Default: the label `taskiq/queue`, else the definition's. */
   readonly queue?: string | undefined;
-  /** From -100 to 100. Default: the definition's. */
+  /** From -100 to 100. Default: the label `taskiq/priority`, else the definition's. */
   readonly priority?: number | undefined;
   /** From 0 to the configured `maxDelayMs`. Default 0. */
   readonly delayMs?: number | undefined;
@@ -149,13 +150,20 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
         { details: { issues: [{ path: `${at}task`, message: "unknown task" }] } },
       );
     }
-    const queue = request.queue ?? definition.queue;
+    const queue = queueOf(request, definition);
     if (!queueNames.has(queue)) {
       throw new TaskiqError(
         "unknown_queue",
         `${at}queue: expected one of ${[...queueNames].join(", ")}, got ${JSON.stringify(queue)}.`,
         { details: { issues: [{ path: `${at}queue`, message: "unknown queue" }] } },
       );
+    }
+    const problem = priorityProblem(request.labels);
+    if (problem !== null) {
+      const path = `${at}labels.${PRIORITY_TAG}`;
+      throw new TaskiqError("request_invalid", `${path}: ${problem}.`, {
+        details: { issues: [{ path, message: problem }] },
+      });
     }
     if (request.orderingKey !== undefined && parts.queues.options(queue).type !== "fifo") {
       throw new TaskiqError(
@@ -210,7 +218,7 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     const sending: SendingTask = {
       id,
       name: definition.name,
-      queue: request.queue ?? definition.queue,
+      queue: queueOf(request, definition),
       tenant,
       labels: { ...request.labels },
       traceContext: request.traceContext ?? null,
@@ -221,7 +229,7 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     return {
       sending,
       definition,
-      priority: request.priority ?? definition.priority,
+      priority: request.priority ?? priorityTagOf(request.labels) ?? definition.priority,
       delayMs: request.delayMs ?? 0,
       notBefore: request.notBefore ?? null,
       inputText: stored ? null : text,
@@ -261,6 +269,10 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     prepare: async (request, { tenant, id }) => await prepare(check(request, 0, false), id, tenant),
     idle: () => batcher.idle(),
   };
+}
+
+function queueOf(request: TaskRequest, definition: TaskDefinition): string {
+  return request.queue ?? queueTagOf(request.labels) ?? definition.queue;
 }
 
 /**

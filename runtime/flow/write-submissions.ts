@@ -127,6 +127,15 @@ export async function writeInside(tx: Queryable, tasks: readonly PreparedTask[])
   return submissions.flatMap((submission) => doorbellsOf(submission, created));
 }
 
+/** What these keys stand for: those that are held and have not expired. */
+export async function readIdempotency(
+  database: Queryable,
+  tenants: readonly string[],
+  keys: readonly string[],
+): Promise<KeyRow[]> {
+  return await database.query<KeyRow>(READ_IDEMPOTENCY, [tenants, keys]);
+}
+
 /** Repeats once after a lost connection or a deadlock: the ids are the same, so what was committed is not made twice. */
 async function insert(
   database: Database,
@@ -141,10 +150,11 @@ async function insert(
 }
 
 async function readKeys(database: Database, losers: readonly Submission[]): Promise<Map<string, KeyRow>> {
-  const rows = await database.query<KeyRow>(READ_IDEMPOTENCY, [
+  const rows = await readIdempotency(
+    database,
     losers.map((loser) => loser.tenant),
-    losers.map((loser) => loser.key),
-  ]);
+    losers.map((loser) => loser.key ?? ""),
+  );
   return new Map(rows.map((row) => [`${row.namespace}\n${row.key}`, row]));
 }
 

@@ -1,6 +1,7 @@
 /** The context of a handler in a process of its own: what it says goes to the worker, what the worker says aborts its signal. */
 
 import type { Context, TaskLog } from "../define/context.ts";
+import { TaskiqError } from "../errors.ts";
 import type { AbortReason } from "../model/task.ts";
 import { loggable } from "../redact.ts";
 import type { AttemptFacts, FromChild } from "./messages.ts";
@@ -47,6 +48,11 @@ export function createChildContext(
       ...facts,
       signal: controller.signal,
       log: { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") },
+      // biome-ignore lint/correctness/useYield: it has nothing to give.
+      async *parent(key) {
+        const message = `ctx.parent(${JSON.stringify(key)}): expected isolation "inline", this task has a process of its own. Refer to the step in its input.`;
+        throw new TaskiqError("reference_invalid", message);
+      },
       progress(fraction, message) {
         if (typeof fraction !== "number" || Number.isNaN(fraction)) return;
         const text = message ?? latest?.message;

@@ -7,7 +7,7 @@
  */
 import type { Clock } from "../clock.ts";
 import type { Context } from "../define/context.ts";
-import type { ProcessOptions, TaskDefinition } from "../define/task.ts";
+import { DEFAULT_PROCESS, type ProcessOptions, type TaskDefinition } from "../define/task.ts";
 import type { Attempt } from "../flow/attempt.ts";
 import type { Reported, TaskProcesses } from "../flow/execute.ts";
 import type { Log } from "../log.ts";
@@ -58,8 +58,7 @@ export function createProcessPool(options: ProcessPoolOptions): ProcessPool {
   const trimmer = setInterval(trim, Math.max(10, idleMs / 6));
   trimmer.unref();
 
-  function kindOf({ process }: TaskDefinition): Kind {
-    if (process === undefined) throw new RangeError('expected a task with isolation "process"');
+  function kindOf({ process = DEFAULT_PROCESS }: TaskDefinition): Kind {
     const key = `${process.memoryMb} ${process.awsCredentials}`;
     const known = kinds.get(key);
     if (known !== undefined) return known;

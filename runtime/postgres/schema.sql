@@ -3,6 +3,8 @@
 
 create type taskiq.outbox_kind as enum ('doorbell', 'result', 'dead_letter');
 
+create type taskiq.run_state as enum ('running', 'succeeded', 'failed', 'cancelled');
+
 create type taskiq.task_state as enum ('blocked', 'queued', 'running', 'succeeded', 'failed', 'cancelled', 'skipped');
 
 create sequence taskiq.audit_id_seq as bigint;
@@ -49,6 +51,13 @@ create table taskiq.audit (
   target text,
   detail json,
   constraint audit_pkey PRIMARY KEY (id)
+);
+
+create table taskiq.edge (
+  parent uuid not null,
+  child uuid not null,
+  optional boolean default false not null,
+  constraint edge_pkey PRIMARY KEY (parent, child)
 );
 
 create table taskiq.idempotency (
@@ -107,6 +116,41 @@ create table taskiq.queue_definition (
   changed_at timestamp with time zone default now() not null,
   constraint queue_definition_pkey PRIMARY KEY (name)
 );
+
+create table taskiq.run (
+  id uuid not null,
+  tenant text default 'default'::text not null,
+  job text,
+  mode text default 'orchestrated'::text not null,
+  state taskiq.run_state default 'running'::taskiq.run_state not null,
+  priority smallint default 0 not null,
+  input json,
+  input_ref text,
+  graph json not null,
+  labels json,
+  trace_context text,
+  parent_run_id uuid,
+  root_run_id uuid not null,
+  steps integer not null,
+  open_steps integer not null,
+  failed_steps integer default 0 not null,
+  cancelled_steps integer default 0 not null,
+  skipped_steps integer default 0 not null,
+  cancel_requested_at timestamp with time zone,
+  cancel_reason text,
+  deadline_at timestamp with time zone,
+  on_finished uuid,
+  error json,
+  outcome taskiq.run_state,
+  created_at timestamp with time zone default now() not null,
+  finished_at timestamp with time zone,
+  constraint run_pkey PRIMARY KEY (id),
+  constraint finished_run_has_no_open_step CHECK ((((state = 'running'::taskiq.run_state) = (finished_at IS NULL)) AND ((state = 'running'::taskiq.run_state) OR (open_steps = 0)))),
+  constraint run_input_inline_or_stored CHECK (((input IS NULL) OR (input_ref IS NULL))),
+  constraint run_mode_known CHECK ((mode = ANY (ARRAY['orchestrated'::text, 'simple'::text]))),
+  constraint run_priority_in_range CHECK (((priority >= '-100'::integer) AND (priority <= 100))),
+  constraint step_counts_add_up CHECK (((open_steps >= 0) AND (failed_steps >= 0) AND (cancelled_steps >= 0) AND (skipped_steps >= 0) AND ((((open_steps + failed_steps) + cancelled_steps) + skipped_steps) <= steps)))
+) with (fillfactor=50);
 
 create table taskiq.schedule (
   id uuid not null,
@@ -207,6 +251,11 @@ create table taskiq.task (
   by_rank boolean default false not null,
   parked_on text,
   has_token boolean default false not null,
+  step json,
+  on_parent_failure text,
+  parents_failed integer,
+  parents_skipped integer,
+  elements integer,
   constraint task_pkey PRIMARY KEY (id),
   constraint blocked_waits_for_parents CHECK (((state <> 'blocked'::taskiq.task_state) OR (pending_parents > 0))),
   constraint cancel_flag_never_queued CHECK (((cancel_requested_at IS NULL) OR (state <> 'queued'::taskiq.task_state))),
@@ -217,6 +266,7 @@ create table taskiq.task (
   constraint input_inline_or_stored CHECK (((input IS NULL) OR (input_ref IS NULL))),
   constraint isolation_known CHECK ((isolation = ANY (ARRAY['inline'::text, 'process'::text, 'command'::text]))) NOT VALID,
   constraint on_lost_known CHECK ((on_lost = ANY (ARRAY['requeue'::text, 'fail'::text]))),
+  constraint on_parent_failure_known CHECK ((on_parent_failure = ANY (ARRAY['skip'::text, 'cancel'::text, 'run'::text]))) NOT VALID,
   constraint parked_is_queued CHECK (((parked_on IS NULL) OR (state = 'queued'::taskiq.task_state))),
   constraint priority_in_range CHECK (((priority >= '-100'::integer) AND (priority <= 100))),
   constraint queued_is_announced CHECK (((state <> 'queued'::taskiq.task_state) OR (announced_at IS NOT NULL))),
@@ -285,9 +335,19 @@ CREATE UNIQUE INDEX one_running_task_per_group ON taskiq.task USING btree (queue
 
 CREATE INDEX outbox_due ON taskiq.outbox USING btree (send_at, id);
 
+CREATE INDEX run_by_creation ON taskiq.run USING btree (tenant, created_at, id);
+
+CREATE INDEX run_by_parent ON taskiq.run USING btree (parent_run_id) WHERE (parent_run_id IS NOT NULL);
+
+CREATE INDEX run_finished ON taskiq.run USING btree (finished_at) WHERE (finished_at IS NOT NULL);
+
+CREATE INDEX run_open ON taskiq.run USING btree (created_at, id) WHERE (state = 'running'::taskiq.run_state);
+
 CREATE INDEX schedule_due ON taskiq.schedule USING btree (next_at, id) WHERE ((paused_at IS NULL) AND (disabled_at IS NULL));
 
 CREATE INDEX task_by_rank ON taskiq.task USING btree (queue, rank, id) WHERE (by_rank AND (state = 'queued'::taskiq.task_state));
+
+CREATE INDEX task_by_run ON taskiq.task USING btree (run_id, id) WHERE (run_id IS NOT NULL);
 
 CREATE INDEX task_by_state ON taskiq.task USING btree (state, created_at, id) WHERE (state = ANY (ARRAY['blocked'::taskiq.task_state, 'queued'::taskiq.task_state, 'failed'::taskiq.task_state, 'cancelled'::taskiq.task_state, 'skipped'::taskiq.task_state]));
 
@@ -310,6 +370,174 @@ CREATE INDEX task_struggling ON taskiq.task USING btree (id) WHERE ((state = ANY
 CREATE INDEX tombstone_age ON taskiq.tombstone USING btree (created_at);
 
 CREATE UNIQUE INDEX two_live_keys_per_name ON taskiq.api_key USING btree (tenant, name, slot) WHERE (revoked_at IS NULL);
+
+CREATE OR REPLACE FUNCTION taskiq.advance(ended uuid[], fast_path_ms double precision, worker text DEFAULT NULL::text, lease_ms double precision DEFAULT 0, known text[] DEFAULT '{}'::text[], offers text[] DEFAULT '{}'::text[])
+ RETURNS TABLE(task taskiq.task, outbox_id bigint)
+ LANGUAGE plpgsql
+AS $function$
+#variable_conflict use_column
+declare
+  frontier uuid[] := ended;
+  -- Runs in which nothing is open any more.
+  over     uuid[] := '{}';
+  -- Steps that may run, in one order, and how many of their parents did not succeed.
+  ready    uuid[] := '{}';
+  ready_failed  integer[] := '{}';
+  ready_skipped integer[] := '{}';
+begin
+  while cardinality(frontier) > 0 loop
+    with counted as (
+      select t.run_id,
+             count(*)::integer as steps,
+             (count(*) filter (where t.state = 'failed'))::integer as failed,
+             (count(*) filter (where t.state = 'cancelled'))::integer as cancelled,
+             (count(*) filter (where t.state = 'skipped'))::integer as skipped
+        from taskiq.task t
+       where t.id = any(frontier)
+         and t.run_id is not null
+       group by t.run_id
+    ),
+    told as (
+      update taskiq.run r
+         set open_steps = r.open_steps - c.steps,
+             failed_steps = r.failed_steps + c.failed,
+             cancelled_steps = r.cancelled_steps + c.cancelled,
+             skipped_steps = r.skipped_steps + c.skipped
+        from counted c
+       where r.id = c.run_id
+      returning r.id, r.open_steps
+    )
+    select over || coalesce(array_agg(id) filter (where open_steps = 0), '{}') into over from told;
+
+    -- By number: a child of two parents that end together is touched once.
+    with gone as materialized (
+      select e.child,
+             count(*)::integer as parents,
+             (count(*) filter (where p.state in ('failed', 'cancelled') and not e.optional))::integer as failed,
+             (count(*) filter (where p.state = 'skipped' and not e.optional))::integer as skipped
+        from taskiq.task p
+        join taskiq.edge e on e.parent = p.id
+       where p.id = any(frontier)
+       group by e.child
+    ),
+    next as materialized (
+      select t.id,
+             gone.parents,
+             coalesce(t.parents_failed, 0) + gone.failed as failed,
+             coalesce(t.parents_skipped, 0) + gone.skipped as skipped,
+             case
+               when t.pending_parents > gone.parents then 'blocked'
+               when t.elements is not null then
+                 case when coalesce(t.parents_failed, 0) + gone.failed > 0 then 'failed' else 'succeeded' end
+               when t.on_parent_failure = 'run' then 'queued'
+               when coalesce(t.parents_failed, 0) + gone.failed > 0 then
+                 case t.on_parent_failure when 'cancel' then 'cancelled' else 'skipped' end
+               when coalesce(t.parents_skipped, 0) + gone.skipped > 0 then 'skipped'
+               else 'queued'
+             end::taskiq.task_state as state
+        from taskiq.task t
+        join gone on gone.child = t.id
+       where t.id = any(array(select child from gone))
+         and t.state::text = 'blocked'
+    ),
+    moved as (
+      update taskiq.task t
+         set pending_parents = t.pending_parents - n.parents,
+             parents_failed = nullif(n.failed, 0),
+             parents_skipped = nullif(n.skipped, 0),
+             state = n.state,
+             finished_at = case when n.state <> 'blocked' then now() end,
+             error = case n.state
+               when 'failed' then json_build_object(
+                 'code', 'elements_failed',
+                 'type', 'ElementsFailed',
+                 'message', format('%s of %s elements did not succeed.', n.failed, t.elements)
+               )
+               when 'cancelled' then json_build_object('code', 'parent_failed', 'type', 'Cancelled', 'message', 'A step that this one needs did not succeed.')
+               else t.error
+             end
+        from next n
+       where t.id = any(array(select id from next where state <> 'queued'))
+         and t.id = n.id
+      returning t.id, t.state
+    )
+    select (select coalesce(array_agg(id), '{}') from moved where state <> 'blocked'),
+           ready || coalesce(array_agg(id), '{}'),
+           ready_failed || coalesce(array_agg(next.failed), '{}'),
+           ready_skipped || coalesce(array_agg(next.skipped), '{}')
+      into frontier, ready, ready_failed, ready_skipped
+      from next
+     where state = 'queued';
+  end loop;
+
+  if cardinality(ready) > 0 then
+    -- Written once: a step that is claimed is never seen queued.
+    return query
+    with readied as materialized (
+      select * from unnest(ready, ready_failed, ready_skipped) as u (id, failed, skipped)
+    ),
+    offered as (
+      select o.queue, count(*) as slots
+        from unnest(offers) as o (queue)
+       where not exists (select from taskiq.paused_queue p where p.queue = o.queue)
+       group by o.queue
+    ),
+    chosen as materialized (
+      select c.id
+        from (
+          select t.id, t.queue, row_number() over (partition by t.queue order by t.priority desc, t.id) as place
+            from taskiq.task t
+           where advance.worker is not null
+             and t.id = any(ready)
+             and t.name = any(known)
+             and t.limit_keys is null
+             and t.group_key is null
+             and not t.by_rank
+        ) c
+        join offered on offered.queue = c.queue and c.place <= offered.slots
+    ),
+    started as (
+      update taskiq.task t
+         set pending_parents = 0,
+             parents_failed = nullif(u.failed, 0),
+             parents_skipped = nullif(u.skipped, 0),
+             not_before = now(),
+             announced_at = now(),
+             ordered_at = case when t.group_key is not null then now() end,
+             state = case when c.id is null then 'queued' else 'running' end::taskiq.task_state,
+             attempt = t.attempt + case when c.id is null then 0 else 1 end,
+             worker = case when c.id is null then t.worker else advance.worker end,
+             lease_until = case when c.id is not null then now() + advance.lease_ms * interval '1 millisecond' end,
+             started_at = case when c.id is null then t.started_at else clock_timestamp() end
+        from readied u
+        left join chosen c using (id)
+       where t.id = any(ready)
+         and t.id = u.id
+      returning t, t.id, t.queue, t.rank, c.id is null as rung
+    ),
+    sent as (
+      insert into taskiq.outbox (kind, task_id, queue, send_at)
+      select 'doorbell', id, queue, now() + fast_path_ms * interval '1 millisecond'
+        from started
+       where rung
+       order by id
+      on conflict (task_id, kind) do update set id = excluded.id, send_at = excluded.send_at
+      returning task_id, id
+    )
+    select started.t, sent.id
+      from started
+      left join sent on sent.task_id = started.id
+     order by started.rank, started.id;
+  end if;
+
+  if cardinality(over) > 0 then
+    return query
+    select t, s.outbox_id
+      from taskiq.settle_runs(over, fast_path_ms) s
+      join taskiq.task t on t.id = s.task_id;
+  end if;
+end
+$function$;
 
 CREATE OR REPLACE FUNCTION taskiq.check_labels(labels jsonb)
  RETURNS void
@@ -618,6 +846,21 @@ CREATE OR REPLACE FUNCTION taskiq.group_of(key text)
  IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN ((key COLLATE "C") ~ '^[!-~]{1,128}$'::text) THEN key ELSE ('sha256:'::text || encode(sha256(convert_to(key, 'UTF8'::name)), 'hex'::text)) END;
 
+CREATE OR REPLACE FUNCTION taskiq.lock_runs(run_ids uuid[])
+ RETURNS integer
+ LANGUAGE plpgsql
+AS $function$
+declare
+  locked integer;
+begin
+  with held as materialized (
+    select r.id from taskiq.run r where r.id = any(run_ids) order by r.id for update
+  )
+  select count(*) into locked from held;
+  return locked;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION taskiq.new_id(at timestamp with time zone)
  RETURNS uuid
  LANGUAGE sql
@@ -752,6 +995,48 @@ begin
 end
 $function$;
 
+CREATE OR REPLACE FUNCTION taskiq.settle_runs(run_ids uuid[], fast_path_ms double precision)
+ RETURNS TABLE(task_id uuid, outbox_id bigint)
+ LANGUAGE plpgsql
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+  with settled as (
+    update taskiq.run r
+       set state = case
+             when r.error is not null then 'failed'
+             when r.outcome is not null then r.outcome
+             when r.cancel_requested_at is not null and r.cancelled_steps > 0 then 'cancelled'
+             when r.failed_steps > 0 then 'failed'
+             when r.cancelled_steps > 0 then 'cancelled'
+             else 'succeeded'
+           end::taskiq.run_state,
+           finished_at = now()
+     where r.id = any(run_ids)
+       and r.open_steps = 0
+       and r.state = 'running'
+    returning r.id, r.job, r.state, r.error, r.on_finished
+  ),
+  due as (
+    update taskiq.task t
+       set state = 'queued',
+           pending_parents = 0,
+           input = json_build_object('run_id', s.id, 'job', s.job, 'state', s.state, 'error', s.error),
+           not_before = now(),
+           ordered_at = case when t.group_key is not null then now() end,
+           announced_at = now()
+      from settled s
+     where t.id = s.on_finished
+       and t.state = 'blocked'
+    returning t.id, t.queue
+  )
+  insert into taskiq.outbox (kind, task_id, queue, send_at)
+  select 'doorbell', due.id, due.queue, now() + fast_path_ms * interval '1 millisecond' from due
+  returning task_id, id;
+end
+$function$;
+
 comment on index taskiq.api_key_by_tenant is 'list-keys.sql: the keys of a tenant, newest first';
 
 comment on index taskiq.audit_age is 'prune-audit.sql: oldest first';
@@ -764,9 +1049,19 @@ comment on index taskiq.idempotency_expired is 'prune-idempotency.sql: expired k
 
 comment on index taskiq.outbox_due is 'lease-outbox.sql: what is due, oldest first';
 
+comment on index taskiq.run_by_creation is 'list-runs.sql';
+
+comment on index taskiq.run_by_parent is 'prune.sql: who repeats a run reads its payloads';
+
+comment on index taskiq.run_finished is 'prune-runs.sql';
+
+comment on index taskiq.run_open is 'list-runs.sql, overdue-runs.sql';
+
 comment on index taskiq.schedule_due is 'schedule-due.sql: what is due, oldest first';
 
 comment on index taskiq.task_by_rank is 'claim-best.sql: the best due task of a queue';
+
+comment on index taskiq.task_by_run is 'the steps of a run: read-steps.sql, cancel-run.sql, prune-runs.sql';
 
 comment on index taskiq.task_by_state is 'list-by-state.sql, match-cancellable.sql, match-retryable.sql: tasks that wait or ended without success';
 

@@ -7,13 +7,11 @@ import { createBatcher } from "../flow/batch.ts";
 import { type ClaimedTask, type ClaimOptions, claim, declineAll, type Verdict } from "../flow/claim.ts";
 import { claimBest } from "../flow/claim-best.ts";
 import { claimGroups, type GroupVerdict } from "../flow/claim-group.ts";
-import type { AttemptRef } from "../flow/complete.ts";
-import { claimLimited, leaving, type Ring } from "../flow/limits.ts";
-import { release } from "../flow/release.ts";
+import { claimLimited, type Ring } from "../flow/limits.ts";
 import { isBusyError } from "../postgres/failure.ts";
 import { isConnectionError, isSerializationError, type Transactional } from "../postgres/pool.ts";
-import { loadSql } from "../postgres/sql.ts";
 import type { Breaker } from "./breaker.ts";
+import { giveBackUnseen } from "./give-back.ts";
 
 export type Claimer = {
   /** A verdict for every id; null when the database is away. Rejects when something is wrong with the statement itself. */
@@ -31,12 +29,9 @@ type Verdicts = Map<string, Verdict> | null;
 /** Batches of messages in one statement: five polls of ten. */
 const MAX_POLLS = 5;
 const TRIES = 3;
-const GIVE_BACK_TRIES = 10;
 /** In one statement. */
 const MAX_GROUPS = 50;
 const CONTENDED: GroupVerdict = { kind: "contended" };
-
-const READ_OWN = loadSql(import.meta.url, "./read-own.sql");
 
 export function createClaimer(parts: {
   readonly database: Transactional;
@@ -87,30 +82,8 @@ export function createClaimer(parts: {
         if (isSerializationError(error) && tries < TRIES) continue;
         if (!isConnectionError(error) && !isBusyError(error)) throw error;
         parts.breaker.trip(error);
-        void giveBackUnseen(ids);
+        void giveBackUnseen(ids, { ...parts, worker: parts.options.worker });
         return null;
-      }
-    }
-  }
-
-  /**
-   * The claim may have been committed and its answer lost: those attempts are ours, and nobody runs them. Given back when the
-   * database answers, they cost nothing; left alone, each would cost its task a lost lease.
-   */
-  async function giveBackUnseen(ids: readonly string[] | null): Promise<void> {
-    for (let tries = 0; tries < GIVE_BACK_TRIES; tries++) {
-      await parts.breaker.closed();
-      try {
-        const own = await parts.database.query<AttemptRef & { limited: boolean }>(READ_OWN, [
-          ids,
-          parts.options.worker,
-        ]);
-        const unseen = own.filter((attempt) => !parts.holds(attempt.id));
-        if (unseen.length > 0) await leaving(parts.database, unseen, (on, some) => release(on, some), parts.ring);
-        return;
-      } catch (error) {
-        // Away again. When that goes on, the leases run out and the reaper finds the tasks.
-        parts.breaker.trip(error);
       }
     }
   }

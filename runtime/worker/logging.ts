@@ -33,9 +33,11 @@ export function loggingMiddleware(log: Log, everyTask: boolean): Middleware {
 function lineOf({ kind, recorded, error }: SavedResult): { level: "info" | "warn" | "error"; event: EventName } {
   if (recorded === "nothing") return { level: "warn", event: "task.lost" };
   if (recorded === "refused") return { level: "warn", event: "task.refused" };
-  if (recorded === "succeeded") return { level: "info", event: "task.succeeded" };
+  if (recorded === "succeeded" && kind !== "expanded") return { level: "info", event: "task.succeeded" };
   if (recorded === "cancelled") return { level: "info", event: "task.cancelled" };
   if (recorded === "failed") return { level: "error", event: "task.failed" };
+  if (recorded === "skipped") return { level: "info", event: "task.skipped" };
+  if (kind === "expanded") return { level: "info", event: "task.expanded" };
   if (kind === "released") return { level: "info", event: "task.shutdown" };
   return { level: "warn", event: error?.code === "timeout" ? "task.timeout" : "task.retried" };
 }

@@ -9,7 +9,7 @@
 import type { Clock } from "../clock.ts";
 import type { ClaimedTask, ClaimOptions } from "../flow/claim.ts";
 import type { Log } from "../log.ts";
-import { ackOf } from "../model/queue.ts";
+import { ackOf, allowsContinuing } from "../model/queue.ts";
 import type { Transactional } from "../postgres/pool.ts";
 import type { Delivery } from "../queue/queue.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
@@ -86,8 +86,7 @@ export async function serveQueue(parts: ServeQueueParts): Promise<(() => void) |
     },
   };
 
-  // On the others a message says more than that its task is runnable: it stands for a turn of its group, or is counted by SQS.
-  if (!isKept && options.order === "named") parts.handOn.serve(name, common);
+  if (allowsContinuing(options)) parts.handOn.serve(name, common);
 
   function onMessages(messages: readonly Delivery[]): Promise<void> {
     if (options.type === "fifo" && keeper !== null) {

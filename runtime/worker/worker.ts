@@ -18,12 +18,14 @@ import { type Execution, execute, type Outcome } from "../flow/execute.ts";
 import type { Ring } from "../flow/limits.ts";
 import type { ProcessPool } from "../isolation/pool.ts";
 import type { Log } from "../log.ts";
+import { allowsContinuing } from "../model/queue.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
 import { followProgress, type Liveness } from "../probe.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
 import { createBreaker } from "./breaker.ts";
 import { watchEventLoop } from "./event-loop.ts";
+import { giveBackUnseen } from "./give-back.ts";
 import { createHandOn } from "./hand-on.ts";
 import { startHeartbeat } from "./heartbeat.ts";
 import type { WorkerObserver, WorkerState } from "./observer.ts";
@@ -33,6 +35,7 @@ import { beat, retire } from "./registry.ts";
 import { serveQueue } from "./serve-queue.ts";
 import { watchSignals } from "./signals.ts";
 import { createSlots, type Share } from "./slots.ts";
+import { createStepInputs } from "./step-input.ts";
 
 export type WorkerParts = {
   readonly name: string;
@@ -92,7 +95,9 @@ export type Worker = {
 };
 
 /** Another attempt owns the task: its row was not touched. */
-const NOTHING = { recorded: "nothing", error: null, retryInMs: null } as const;
+const NOTHING = { recorded: "nothing", error: null, retryInMs: null, next: null } as const;
+/** Steps of a chain that a slot takes one after the other without a message; the next one goes through the queue, for others to come in between. */
+const MOST_IN_A_ROW = 16;
 
 export function createWorker(parts: WorkerParts): Worker {
   const { log, clock, settings, registry, metrics, protection } = parts;
@@ -119,6 +124,8 @@ export function createWorker(parts: WorkerParts): Worker {
     onStopped = resolve;
   });
 
+  /** Queues on which a doorbell says no more than that its task is runnable. */
+  const continued = new Set(parts.queueNames.filter((name) => allowsContinuing(parts.queues.options(name))));
   const handOn = createHandOn({ database: parts.database, send: parts.ring ?? (() => {}), track, log });
   const recorder = createRecorder({
     database: parts.database,
@@ -126,6 +133,10 @@ export function createWorker(parts: WorkerParts): Worker {
     payloads: parts.payloads,
     breaker,
     ring: handOn.ring,
+    announce: parts.ring ?? (() => {}),
+    offer: { worker: parts.name, leaseMs: settings.leaseMs, knownTasks },
+    giveBackUnseen: () =>
+      void giveBackUnseen(null, { ...parts, breaker, worker: parts.name, holds, ring: handOn.ring }),
     log,
     clock,
     lingerMs: settings.completeLingerMs,
@@ -135,6 +146,7 @@ export function createWorker(parts: WorkerParts): Worker {
   });
   const executeParts = {
     payloads: parts.payloads,
+    ...createStepInputs({ ...parts, maxPayloadBytes: settings.maxPayloadBytes }),
     middlewares,
     log,
     maxPayloadBytes: settings.maxPayloadBytes,
@@ -178,6 +190,10 @@ export function createWorker(parts: WorkerParts): Worker {
     polls = parts.queueNames.map(serve);
   }
 
+  function holds(taskId: string): boolean {
+    return attempts.has(taskId);
+  }
+
   function look(): WorkerState {
     const draining = stopping.signal.aborted;
     return { running: attempts.size, slots: slots.total, leakedSlots: slots.leaked, draining };
@@ -219,7 +235,7 @@ export function createWorker(parts: WorkerParts): Worker {
       receiveWaitMs: settings.receiveWaitMs,
       extendIntervalMs: settings.extendIntervalMs,
       stopping: stopping.signal,
-      holds: (taskId) => attempts.has(taskId),
+      holds,
       run: runAttempt,
       track,
       onProgress: polling.moved,
@@ -232,7 +248,14 @@ export function createWorker(parts: WorkerParts): Worker {
     void work.finally(() => settling.delete(work));
   }
 
+  /** Runs the task, and in the same slot the steps that are claimed with its end. */
   async function runAttempt(task: ClaimedTask, share: Share): Promise<void> {
+    let next: ClaimedTask | null = task;
+    for (let inARow = 1; next !== null; inARow++) next = await runOne(next, share, inARow < MOST_IN_A_ROW);
+  }
+
+  /** Releases its slot, unless it returns a step that goes on in it. */
+  async function runOne(task: ClaimedTask, share: Share, mayContinue: boolean): Promise<ClaimedTask | null> {
     const attempt = startAttempt(task, clock.nowMs());
     // The task came back to this very worker: the attempt before is not the owner any more.
     attempts.get(task.id)?.abort("lease_lost");
@@ -241,6 +264,7 @@ export function createWorker(parts: WorkerParts): Worker {
     if (aborting) attempt.abort("shutdown", settings.graceMs);
     metrics?.attemptStarted();
     let leaked = false;
+    let next: ClaimedTask | null = null;
     try {
       // The claim only takes tasks that this worker knows.
       const definition = registry.get(task.name) as TaskDefinition;
@@ -257,10 +281,13 @@ export function createWorker(parts: WorkerParts): Worker {
         durationMs: clock.nowMs() - attempt.startedMs,
       };
       await middlewares.call("postExecute", executing, result);
-      const entered = await record(attempt, definition, { ...execution, outcome });
+      const continues = mayContinue && !leaked && !stopping.signal.aborted && continued.has(task.queue);
+      const entered = await record(attempt, definition, { ...execution, outcome }, continues);
       const { recorded } = entered;
+      next = entered.next;
       metrics?.attemptEnded(result.kind, recorded);
-      await middlewares.call("postSave", executing, { ...result, ...entered });
+      const { next: _, ...saved } = entered;
+      await middlewares.call("postSave", executing, { ...result, ...saved });
       if (recorded === "queued" && outcome.kind === "released") requeued++;
       else finished++;
     } catch (error) {
@@ -269,18 +296,20 @@ export function createWorker(parts: WorkerParts): Worker {
     } finally {
       attempt.settle();
       // One that leaked keeps its slot until the handler ends.
-      if (!leaked) share.release();
+      if (!leaked && next === null) share.release();
       if (attempts.get(task.id) === attempt) attempts.delete(task.id);
     }
+    return next;
   }
 
   async function record(
     attempt: Attempt,
     definition: TaskDefinition,
     { outcome, context }: Execution,
+    continues: boolean,
   ): Promise<Entered | typeof NOTHING> {
     if (outcome.kind === "lost") return NOTHING;
-    return await recorder.record(attempt, outcome, definition, context);
+    return await recorder.record(attempt, outcome, definition, context, continues);
   }
 
   function leak(attempt: Attempt, share: Share, ended: Promise<void>): void {

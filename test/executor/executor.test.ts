@@ -377,7 +377,7 @@ test("runs further loops beside its own, which neither stop nor are stopped by o
   ]);
   await until(() => good >= 20 && bad >= 2 && rung().length === 1);
   expect(linesOf("executor.started")).toMatchObject([
-    { loops: ["announce", "reap", "ring-again", "limits", "prune", "good", "bad"] },
+    { loops: ["announce", "reap", "ring-again", "limits", "deadlines", "prune", "good", "bad"] },
   ]);
   expect(linesOf("loop.failed").every((line) => line.loop === "bad")).toBe(true);
   await executors[0]?.stop();

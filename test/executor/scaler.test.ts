@@ -404,7 +404,7 @@ describe("several scalers", () => {
     await Promise.all(executors.map((executor) => executor.stop()));
     expect(ecs.asked).toEqual([3, 5, 7, 9, 11, 13, 15, 17, 19, 21]);
     expect(linesOf("executor.started")[0]).toMatchObject({
-      loops: ["announce", "reap", "ring-again", "limits", "prune", "scaling"],
+      loops: ["announce", "reap", "ring-again", "limits", "deadlines", "prune", "scaling"],
     });
     expect(linesOf("executor.stopped")).toMatchObject([
       { elapsedMs: expect.any(Number) },

@@ -16,6 +16,7 @@ function claimed(policy: Partial<ClaimedTask["policy"]> = {}): ClaimedTask {
     labels: {},
     traceContext: null,
     limited: false,
+    step: null,
     policy: { timeoutMs: 3_600_000, graceMs: 0, maxAttempts: 3, backoffMs: 0, maxBackoffMs: 0, ...policy },
     createdAt: new Date(0),
     waitMs: 0,

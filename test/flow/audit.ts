@@ -44,9 +44,9 @@ export async function violations(database: Database): Promise<string[]> {
              then 'an outcome was replaced'
            when (after).attempt < (before).attempt
              then 'the fence went back'
-           when (after).attempt <> (before).attempt and not ((before).state = 'queued' and (after).state = 'running')
+           when (after).attempt <> (before).attempt and not ((before).state in ('blocked', 'queued') and (after).state = 'running')
              then 'the fence moved without a claim'
-           when (before).state = 'queued' and (after).state = 'running' and (after).attempt <> (before).attempt + 1
+           when (before).state in ('blocked', 'queued') and (after).state = 'running' and (after).attempt <> (before).attempt + 1
              then 'a claim that is not the next attempt'
            when (before).state = 'running' and (after).state = 'running' and (before).worker <> (after).worker
              then 'a running attempt changed its worker'

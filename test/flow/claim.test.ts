@@ -96,6 +96,7 @@ describe("a queued task that is due", () => {
       inputRef: null,
       traceContext: "00-abc-def-01",
       limited: false,
+      step: null,
       policy: { timeoutMs: 11, graceMs: 12, maxAttempts: 13, backoffMs: 14, maxBackoffMs: 15 },
     });
     expect(Object.entries(labels)).toEqual([

@@ -11,7 +11,7 @@ import { TaskiqError } from "../../runtime/errors.ts";
 import { type Attempt, startAttempt } from "../../runtime/flow/attempt.ts";
 import type { ClaimedTask } from "../../runtime/flow/claim.ts";
 import { complete } from "../../runtime/flow/complete.ts";
-import { type Execution, execute, type Outcome } from "../../runtime/flow/execute.ts";
+import { type ExecuteParts, type Execution, execute, type Outcome } from "../../runtime/flow/execute.ts";
 import { extend } from "../../runtime/flow/extend.ts";
 import { fail } from "../../runtime/flow/fail.ts";
 import { openLog } from "../../runtime/log.ts";
@@ -30,6 +30,15 @@ let aws: TestAws;
 let payloads: S3PayloadStore;
 let lines: { event: string; hook?: string; middleware?: string }[] = [];
 const log = openLog({ level: "debug", format: "json", service: "test", write: (line) => lines.push(JSON.parse(line)) });
+
+const noParent: ExecuteParts["readParent"] = () => {
+  throw new Error("expected no question for a parent");
+};
+
+const readInput: ExecuteParts["readInput"] = ({ inputText, inputRef }) =>
+  inputRef === null
+    ? { kind: "input", text: inputText }
+    : payloads.get(inputRef).then((text) => ({ kind: "input", text }));
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
@@ -76,6 +85,7 @@ function start(setup: Setup): { attempt: Attempt; execution: Promise<Execution> 
     labels: { team: "images" },
     traceContext: null,
     limited: false,
+    step: null,
     policy: { timeoutMs: 600_000, graceMs: 600_000, maxAttempts: 3, backoffMs: 0, maxBackoffMs: 0, ...setup.policy },
     createdAt: new Date(),
     waitMs: 3,
@@ -88,7 +98,14 @@ function start(setup: Setup): { attempt: Attempt; execution: Promise<Execution> 
   const maxPayloadBytes = setup.maxPayloadBytes ?? MAX_PAYLOAD_BYTES;
   return {
     attempt,
-    execution: execute(attempt, definition, executing, { payloads, middlewares, log, maxPayloadBytes }),
+    execution: execute(attempt, definition, executing, {
+      payloads,
+      readInput,
+      readParent: noParent,
+      middlewares,
+      log,
+      maxPayloadBytes,
+    }),
   };
 }
 

@@ -44,10 +44,10 @@ const HOT: readonly Hot[] = [
   { file: "flow/complete.sql", params: [running, each(1), each("1"), each(null)], maxBlocks: 400 },
   {
     file: "flow/fail.sql",
-    params: [running, each(1), each(JSON.stringify(SAMPLE_ERROR)), each(0), each(true)],
+    params: [running, each(1), each(JSON.stringify(SAMPLE_ERROR)), each(0), each(true), []],
     maxBlocks: 600,
   },
-  { file: "flow/release.sql", params: [running, each(1)], maxBlocks: 600 },
+  { file: "flow/release.sql", params: [running, each(1), []], maxBlocks: 600 },
   { file: "flow/lease-outbox.sql", params: [100, 30_000], maxBlocks: 3_000 },
   { file: "flow/settle-outbox.sql", params: [Array.from({ length: BATCH }, (_, index) => index + 1)], maxBlocks: 100 },
   { file: "flow/reap.sql", params: [200, []], maxBlocks: 500 },

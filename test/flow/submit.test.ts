@@ -733,3 +733,29 @@ function nested(levels: number): unknown {
   for (let level = 1; level < levels; level++) value = [value];
   return value;
 }
+
+describe("tags", () => {
+  const tagged = (labels: Record<string, string>, more: Partial<TaskRequest> = {}) => submitOne({ labels, ...more });
+  const placed = async ({ ids }: Submitted) => {
+    const { queue, priority } = await readTask(database, ids[0] ?? "");
+    return { queue, priority };
+  };
+
+  test("say where a task goes, and a field of its own says more", async () => {
+    const tags = { "taskiq/queue": "slow", "taskiq/priority": "-7" };
+    expect(await placed(await tagged(tags))).toEqual({ queue: "slow", priority: -7 });
+    const said = await tagged(tags, { queue: "default", priority: 3 });
+    expect(await placed(said)).toEqual({ queue: "default", priority: 3 });
+  });
+
+  test.each(["101", "-101", "1.5", "high", "", " 1"])("with the priority %j are refused", async (text) => {
+    await expect(tagged({ "taskiq/priority": text })).rejects.toMatchObject({
+      code: "request_invalid",
+      message: expect.stringContaining("labels.taskiq/priority: expected a whole number from -100 to 100"),
+    });
+  });
+
+  test("with a queue that there is not are refused", async () => {
+    await expect(tagged({ "taskiq/queue": "nowhere" })).rejects.toMatchObject({ code: "unknown_queue" });
+  });
+});

@@ -41,6 +41,7 @@ function start(pool: ProcessPool, name: string, input: unknown, task: Partial<Cl
     labels: { team: "images" },
     traceContext: null,
     limited: false,
+    step: null,
     policy: definition.policy,
     createdAt: new Date(),
     waitMs: 3,
@@ -59,6 +60,10 @@ function start(pool: ProcessPool, name: string, input: unknown, task: Partial<Cl
     definition,
     { ...claimed, timeoutMs: claimed.policy.timeoutMs },
     {
+      readInput: ({ inputText: text }) => ({ kind: "input", text }),
+      readParent: () => {
+        throw new Error("expected no question for a parent");
+      },
       payloads: {} as PayloadStore, // Inputs stand in the row here, and nothing is stored.
       middlewares: chainMiddlewares([], log),
       log,

@@ -24,6 +24,8 @@ export type SystemTimes = {
     readonly budgetMs: number;
     readonly env: Readonly<Record<string, string>>;
   };
+  /** Workers that are killed while they run a graph: one in each of its layers, or one in each of its steps. */
+  readonly killedIn: "each layer" | "each step";
   /** For whole tests. */
   readonly testTimeoutMs: number;
 };
@@ -49,6 +51,7 @@ const SCALED: SystemTimes = {
     budgetMs: 8_000,
     env: { TASKIQ_DRAIN_WORK_MS: "3000", TASKIQ_DRAIN_BUDGET_MS: "8000", TASKIQ_GRACE_MS: "1000" },
   },
+  killedIn: "each layer",
   testTimeoutMs: 90_000,
 };
 
@@ -63,6 +66,7 @@ const REAL: SystemTimes = {
   ringAgainAfterMs: 300_000,
   ringAgain: {},
   drain: { workMs: 100_000, budgetMs: 120_000, env: {} },
+  killedIn: "each step",
   testTimeoutMs: 1_800_000,
 };
 

@@ -81,7 +81,7 @@ export type SystemOptions = {
 };
 
 const ENTRY = fileURLToPath(new URL("../../runtime/main.ts", import.meta.url));
-const TASK_MODULES = ["counted", "hanging-commit", "deaf", "narrow"].map((name) =>
+const TASK_MODULES = ["counted", "hanging-commit", "deaf", "narrow", "steps"].map((name) =>
   fileURLToPath(new URL(`../system/tasks/${name}.ts`, import.meta.url)),
 );
 const REGION = "us-east-1";

@@ -51,6 +51,10 @@ export type TaskColumns = {
   readonly runId?: string | null;
   readonly stepKey?: string | null;
   readonly pendingParents?: number;
+  readonly onParentFailure?: string | null;
+  readonly elements?: number | null;
+  /** What a step asks for before it runs, as JSON text. */
+  readonly step?: string | null;
   readonly progress?: number | null;
   readonly progressMessage?: string | null;
   readonly createdMsAgo?: number;
@@ -247,7 +251,7 @@ const INSERT = `
     input, input_ref, result, result_ref, error, reply_key, worker, lease_until, not_before, announced_at, rings,
     cancel_requested_at, timeout_ms, grace_ms, max_attempts, backoff_ms, max_backoff_ms, max_losses, isolation, on_lost,
     run_id, step_key, pending_parents, progress, progress_message, created_at, started_at, finished_at,
-    group_key, ordered_at, by_rank, limit_keys, parked_on
+    group_key, ordered_at, by_rank, limit_keys, parked_on, on_parent_failure, elements, step
   )
   select r.id, r."wireId", r.name, r.queue, r.tenant, r.state, r.attempt, r.failures, r.losses, r.priority,
          r.labels::json, r."traceContext", r.input::json, r."inputRef", r.result::json, r."resultRef", r.error, r."replyKey",
@@ -256,7 +260,7 @@ const INSERT = `
          r."timeoutMs", r."graceMs", r."maxAttempts", r."backoffMs", r."maxBackoffMs", r."maxLosses", r.isolation, r."onLost",
          r."runId", r."stepKey", r."pendingParents", r.progress, r."progressMessage",
          now() - r."createdMsAgo" * ms, now() - r."startedMsAgo" * ms, now() - r."finishedMsAgo" * ms,
-         r."groupKey", now() + r."orderedInMs" * ms, r."byRank", r."limitKeys", r."parkedOn"
+         r."groupKey", now() + r."orderedInMs" * ms, r."byRank", r."limitKeys", r."parkedOn", r."onParentFailure", r.elements, r.step::json
     from (select interval '1 millisecond' as ms) unit,
          json_to_recordset($1::json) as r (
            id uuid, "wireId" text, name text, queue text, tenant text, state taskiq.task_state, attempt int, failures int,
@@ -266,7 +270,8 @@ const INSERT = `
            "maxAttempts" int, "backoffMs" int, "maxBackoffMs" int, "maxLosses" int, isolation text, "onLost" text,
            "runId" uuid, "stepKey" text, "pendingParents" int, progress real, "progressMessage" text,
            "createdMsAgo" float8, "startedMsAgo" float8, "finishedMsAgo" float8,
-           "groupKey" text, "orderedInMs" float8, "byRank" boolean, "limitKeys" text[], "parkedOn" text
+           "groupKey" text, "orderedInMs" float8, "byRank" boolean, "limitKeys" text[], "parkedOn" text,
+           "onParentFailure" text, elements int, step text
          )`;
 
 const SELECT = `

@@ -33,6 +33,7 @@ function watch(names: readonly string[], clock: Clock = systemClock): void {
         labels: {},
         traceContext: null,
         limited: false,
+        step: null,
         policy: { timeoutMs: 600_000, graceMs: 0, maxAttempts: 1, backoffMs: 0, maxBackoffMs: 0 },
         createdAt: new Date(),
         waitMs: 0,

@@ -77,6 +77,9 @@ export function useRecording(rig: Rig): Recording {
       ends.push(breaker.stop);
       const recorder = createRecorder({
         ring: () => {},
+        announce: () => {},
+        offer: { worker: "w1", leaseMs: 30_000, knownTasks: ["demo"] },
+        giveBackUnseen: () => {},
         database,
         commitDatabase: rig.database,
         payloads: rig.payloads,

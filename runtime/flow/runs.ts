@@ -1,0 +1,26 @@
+/** What the API does with runs. */
+
+import type { PayloadStore } from "../payload/payload.ts";
+import type { Database } from "../postgres/pool.ts";
+import { type ReexecuteOptions, reexecuteRun } from "./reexecute-run.ts";
+import type { RunAccepted, RunOptions, RunRequest, RunWriter } from "./submit-run.ts";
+
+export type RunSubmitter = {
+  submit(request: RunRequest, options: RunOptions): Promise<RunAccepted>;
+  reexecute(runId: string, options: ReexecuteOptions): Promise<RunAccepted>;
+  /** Resolves when every submission taken so far is answered. */
+  idle(): Promise<void>;
+};
+
+export function createRunSubmitter(parts: {
+  readonly database: Database;
+  readonly payloads: PayloadStore;
+  readonly writer: RunWriter;
+}): RunSubmitter {
+  const { writer } = parts;
+  return {
+    submit: (request, options) => writer.accept(request, options),
+    reexecute: (runId, options) => reexecuteRun(runId, options, parts),
+    idle: writer.idle,
+  };
+}
