@@ -79,7 +79,8 @@ export function cancelRoutes(app: App, { database }: CancelRouteParts): void {
       schema: {
         operationId: "retryTask",
         summary: "Run a failed or cancelled task again",
-        description: "Its failures and losses are forgotten; its attempts are counted on.",
+        description:
+          "Its failures and losses are forgotten; its attempts are counted on. Not for steps: `POST /v1/runs/{id}/reexecute` repeats them.",
         tags: TAGS,
         params: TASK_PARAMS,
         response: { 202: answer("It is queued.", STATE), ...PROBLEMS },
@@ -91,6 +92,7 @@ export function cancelRoutes(app: App, { database }: CancelRouteParts): void {
       const outcome = await audited(database, async (tx) => {
         const [found] = await rearm(tx, [id], caller.tenant);
         if (found === undefined) throw notFound(id);
+        if (found.runId !== null) throw stepOf(id, found.runId);
         if (!found.rearmed) throw finished(id, found.was, "retried");
         await audit(tx, caller, "task.retry", found.id, { was: found.was });
         return found;
@@ -107,6 +109,15 @@ function notFound(id: string): TaskiqError {
   return new TaskiqError(
     "task_not_found",
     `expected the id of a task, got ${id}, which no task has. Finished tasks are deleted after the retention time.`,
+  );
+}
+
+/** What followed from its end in the run would stay as it is. */
+function stepOf(id: string, runId: string): TaskiqError {
+  return new TaskiqError(
+    "task_finished",
+    `expected a task by itself, task ${id} is a step of the run ${runId}. Execute the run again: POST /v1/runs/${runId}/reexecute.`,
+    { details: { run_id: runId } },
   );
 }
 

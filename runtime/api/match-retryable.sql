@@ -11,6 +11,8 @@ matching as materialized (
   select t.id
     from taskiq.task t
    where t.state in ('failed', 'cancelled')
+     -- Steps are repeated with their runs.
+     and t.run_id is null
      and t.state::text = any($2::text[])
      and t.tenant = $1::text
      and t.finished_at < (select as_of from moment) + interval '1 millisecond'

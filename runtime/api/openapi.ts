@@ -23,6 +23,8 @@ export async function documentRoutes(app: App, version: string): Promise<void> {
       servers: [{ url: "/" }],
       tags: [
         { name: "tasks", description: "Submit tasks and follow them." },
+        { name: "jobs", description: "Graphs of steps that are defined in code." },
+        { name: "runs", description: "Start graphs of steps, and follow them." },
         { name: "demo", description: "The same around one task, `sleep`." },
         { name: "access", description: "Keys, and who did what." },
         { name: "queues", description: "Look at them, pause them, put their dead letters back to work." },
@@ -79,9 +81,14 @@ const onlyUsedComponents: SwaggerTransformObject = (document) => {
   const complete = createJsonSchemaTransformObject(CONVERSION)(document);
   // The document is one of OpenAPI 3.1, of which the type leaves two more versions open.
   const { components } = complete as { components?: { schemas?: Record<string, unknown> } };
-  const text = JSON.stringify(complete);
-  const used = Object.entries(components?.schemas ?? {}).filter(([name]) =>
-    text.includes(`"#/components/schemas/${name}"`),
-  );
-  return Object.assign(complete, { components: { ...components, schemas: Object.fromEntries(used) } });
+  const schemas = Object.entries(components?.schemas ?? {});
+  const used = new Map<string, unknown>();
+  // A component may be used by another that is used itself.
+  for (let text = JSON.stringify(complete.paths); text !== ""; ) {
+    const found = schemas.filter(([name]) => !used.has(name) && text.includes(`"#/components/schemas/${name}"`));
+    for (const [name, schema] of found) used.set(name, schema);
+    text = found.map(([, schema]) => JSON.stringify(schema)).join("");
+  }
+  const inOrder = schemas.filter(([name]) => used.has(name));
+  return Object.assign(complete, { components: { ...components, schemas: Object.fromEntries(inOrder) } });
 };

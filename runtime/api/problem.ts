@@ -39,7 +39,8 @@ export function sendProblem(
   log: Log,
   maxBodyBytes: number,
 ): FastifyReply {
-  const known = classify(error, maxBodyBytes);
+  // Some routes take more than the others.
+  const known = classify(error, request.routeOptions.bodyLimit ?? maxBodyBytes);
   const { status, title } = ERROR_CODES[known.code];
   if (status >= 500 && known.code !== "draining") {
     log[status === 503 ? "warn" : "error"]("request.failed", {

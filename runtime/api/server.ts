@@ -5,11 +5,14 @@ import { fastify } from "fastify";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { createVerifier } from "../access/verifier.ts";
 import type { Clock } from "../clock.ts";
+import type { JobRegistry } from "../define/job.ts";
 import type { Registry } from "../define/registry.ts";
+import type { RunSubmitter } from "../flow/runs.ts";
 import type { Submitter } from "../flow/submit.ts";
 import type { Log } from "../log.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
+import { loadSql } from "../postgres/sql.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
 import { guardRoutes } from "./access.ts";
 import type { App } from "./app.ts";
@@ -20,12 +23,19 @@ import { cancelRoutes } from "./cancel-routes.ts";
 import { demoRoutes } from "./demo-routes.ts";
 import { eventRoutes } from "./event-routes.ts";
 import { healthRoutes } from "./health-routes.ts";
+import { jobRoutes } from "./job-routes.ts";
 import { keyRoutes } from "./key-routes.ts";
 import { listRoutes } from "./list-routes.ts";
 import { documentRoutes } from "./openapi.ts";
 import { refuseOtherMethods } from "./other-methods.ts";
 import { answerProblems, sendProblem } from "./problem.ts";
 import { queueRoutes } from "./queue-routes.ts";
+import { runChangeRoutes } from "./run-change-routes.ts";
+import { runEventRoutes } from "./run-event-routes.ts";
+import { createRunOutlines } from "./run-outline.ts";
+import { createRunReader } from "./run-reader.ts";
+import { runRoutes } from "./run-routes.ts";
+import { createRunWatcher } from "./run-watcher.ts";
 import { scheduleRoutes } from "./schedule-routes.ts";
 import { createTaskReader } from "./task-reader.ts";
 import { taskRoutes } from "./task-routes.ts";
@@ -55,6 +65,8 @@ export type ApiParts = {
   readonly version: string;
   /** The routes of the demonstration, `/tasks`. */
   readonly demo: boolean;
+  /** Graphs of steps. Without it there are no routes for them. */
+  readonly runs?: { readonly submitter: RunSubmitter; readonly jobs: JobRegistry };
   readonly access: {
     /** `none`: everybody may do everything. */
     readonly auth: "keys" | "none";
@@ -82,6 +94,7 @@ const REQUEST_MS = 120_000;
 /** Silence on a connection in the middle of a request: above the longest wait for a task. */
 const SILENCE_MS = 120_000;
 const CLOSE_MS = 15_000;
+const READ_FINISHED_RUNS = loadSql(import.meta.url, "./read-finished-runs.sql");
 const MAX_PARAM_CHARS = 500;
 
 export async function createApi(parts: ApiParts): Promise<Api> {
@@ -124,7 +137,10 @@ export async function createApi(parts: ApiParts): Promise<Api> {
   const { auth, environment } = parts.access;
   guardRoutes(app, auth === "none" ? null : verifier);
   const waiter = createWaiter({ database, clock });
+  const runWaiter = createWaiter({ database, clock, statement: READ_FINISHED_RUNS });
   const watcher = createWatcher({ database, clock });
+  const outlines = createRunOutlines(database);
+  const runWatcher = createRunWatcher({ database, payloads, outlines, clock });
   const reader = createTaskReader({ database, payloads, waiter });
   await documentRoutes(app, parts.version);
   const refuse = refuseOtherMethods(app);
@@ -136,6 +152,15 @@ export async function createApi(parts: ApiParts): Promise<Api> {
   listRoutes(app, { database, clock });
   bulkRoutes(app, { database });
   eventRoutes(app, { database, watcher });
+  if (parts.runs !== undefined) {
+    const { submitter: runs, jobs } = parts.runs;
+    const runReader = createRunReader({ database, payloads, outlines, waiter: runWaiter });
+    const { maxBodyBytes } = limits;
+    jobRoutes(app, { jobs });
+    runRoutes(app, { submitter: runs, jobs, reader: runReader, outlines, database, payloads, clock, maxBodyBytes });
+    runChangeRoutes(app, { database, submitter: runs });
+    runEventRoutes(app, { database, watcher: runWatcher });
+  }
   workerRoutes(app, { database, workerAliveMs: parts.workerAliveMs });
   scheduleRoutes(app, { database, submitter, taskNames, limits });
   queueRoutes(app, { database, queues, log, clock });
@@ -147,8 +172,7 @@ export async function createApi(parts: ApiParts): Promise<Api> {
 
   function drain(): void {
     draining = true;
-    waiter.stop();
-    watcher.stop();
+    for (const one of [waiter, runWaiter, watcher, runWatcher]) one.stop();
   }
 
   async function close(): Promise<void> {

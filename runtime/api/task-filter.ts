@@ -20,7 +20,7 @@ const MAX_LABEL_CHARS = 1_300;
 const LAST_MS = Date.parse("9999-12-31T23:59:59.999Z");
 
 /** Text columns hold no U+0000, and a parameter with one would be refused by the server. */
-const NAME = z
+export const NAME = z
   .string()
   .min(1)
   .max(MAX_NAME_CHARS)

@@ -32,13 +32,10 @@ export function taskBody(taskNames: readonly string[], { maxPayloadBytes, maxDel
       .min(1)
       .max(MAX_NAME_CHARS)
       .optional()
-      .register(DOCS, { description: "A configured queue. Default: that of the task." }),
-    priority: z
-      .int()
-      .min(PRIORITY_LIMITS.min)
-      .max(PRIORITY_LIMITS.max)
-      .optional()
-      .register(DOCS, { description: "Higher starts earlier. Default: that of the task." }),
+      .register(DOCS, { description: "A configured queue. Default: the label `taskiq/queue`, else that of the task." }),
+    priority: z.int().min(PRIORITY_LIMITS.min).max(PRIORITY_LIMITS.max).optional().register(DOCS, {
+      description: "Higher starts earlier. Default: the label `taskiq/priority`, else that of the task.",
+    }),
     delay_seconds: z
       .number()
       .min(0)
@@ -87,7 +84,7 @@ export function taskRequestOf(body: TaskBody): TaskRequest {
 }
 
 /** Not a `z.record`, which leaves out the name `__proto__` without a word. */
-const LABELS = z
+export const LABELS = z
   .custom<Readonly<Record<string, string>>>()
   .check(({ value, issues }) => {
     const refuse = (path: string[], message: string) => issues.push({ code: "custom", input: value, path, message });

@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../clock.ts";
 import type { Queryable } from "../postgres/pool.ts";
-import { loadSql } from "../postgres/sql.ts";
+import { loadSql, type Statement } from "../postgres/sql.ts";
 
 export type Waiter = {
   /**
@@ -16,7 +16,12 @@ export type Waiter = {
   stop(): void;
 };
 
-export type WaiterParts = { readonly database: Queryable; readonly clock: Clock };
+export type WaiterParts = {
+  readonly database: Queryable;
+  readonly clock: Clock;
+  /** Says which of the ids in its one parameter nobody has to wait for any more. Default: of tasks. */
+  readonly statement?: Statement;
+};
 
 const READ_FINISHED = loadSql(import.meta.url, "./read-finished.sql");
 const QUICK_POLL_MS = 50;
@@ -27,7 +32,7 @@ const AWAY_POLL_MS = 1_000;
 
 type Wait = { readonly sinceMs: number; readonly over: AbortController };
 
-export function createWaiter({ database, clock }: WaiterParts): Waiter {
+export function createWaiter({ database, clock, statement = READ_FINISHED }: WaiterParts): Waiter {
   const waiting = new Map<string, Set<Wait>>();
   let stopped = false;
   let polling = false;
@@ -62,7 +67,7 @@ export function createWaiter({ database, clock }: WaiterParts): Waiter {
   async function endFinished(): Promise<boolean> {
     let rows: { id: string }[];
     try {
-      rows = await database.query<{ id: string }>(READ_FINISHED, [[...waiting.keys()]]);
+      rows = await database.query<{ id: string }>(statement, [[...waiting.keys()]]);
     } catch {
       // Those who wait go on waiting: an outage shorter than their patience does not concern them.
       return false;

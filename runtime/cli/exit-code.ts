@@ -29,7 +29,18 @@ Exit codes:
     6  the API cannot be reached, or cannot do its work
   130  Ctrl-C; the task goes on`;
 
-/** What a finished task means for the script that waited for it. */
+/** The same for the commands around runs. */
+export const RUN_EXIT_CODES_HELP = `
+Exit codes:
+    0  the run succeeded; without --watch: it was accepted, or shown
+    1  the run failed
+    2  an option, the input or the graph is wrong; nothing was done
+    3  there is no such run or job
+    4  the run was cancelled
+    6  the API cannot be reached, or cannot do its work
+  130  Ctrl-C; the run goes on`;
+
+/** What a finished task or run means for the script that waited for it. */
 export function exitCodeOfState(state: TaskState): ExitCode {
   switch (state) {
     case "succeeded":
@@ -51,6 +62,7 @@ export function exitCodeOfError(error: unknown): ExitCode {
   if (error.code === "wait_timeout") return EXIT.waitTimeout;
   if (error.code === "task_not_found" || error.code === "key_not_found") return EXIT.notFound;
   if (error.code === "worker_not_found") return EXIT.notFound;
+  if (error.code === "run_not_found" || error.code === "job_not_found") return EXIT.notFound;
   if (error.code === "queue_not_found" || error.code === "schedule_not_found") return EXIT.notFound;
   // Any other 404 means that the address is wrong: something else is served there.
   if (error.code === "unexpected_answer" || error.code === "route_not_found") return EXIT.unreachable;

@@ -49,6 +49,7 @@ function states(text: string): readonly TaskState[] {
   throw new InvalidArgumentError(`Expected states out of ${TASK_STATES.join(", ")}, separated by commas.`);
 }
 
-function timeOrAge(text: string, nowMs: number): Date {
+/** A point in time, or how long ago. */
+export function timeOrAge(text: string, nowMs: number): Date {
   return /^\d+(\.\d+)?[smhd]$/.test(text) ? new Date(nowMs - span(0, 10 * YEAR_MS)(text)) : pointInTime(text);
 }

@@ -24,6 +24,7 @@ import {
 import type { QueueOptions } from "./queue.ts";
 import type { QueueRedriveOptions } from "./queue-redrive.ts";
 import { reportError } from "./report-error.ts";
+import { addRunCommands } from "./run-commands.ts";
 import type { ScheduleCreateOptions, ScheduleOptions, ScheduleTriggerOptions } from "./schedule.ts";
 import type { Screen } from "./screen.ts";
 import type { TaskRunOptions } from "./task-run.ts";
@@ -120,6 +121,8 @@ function programOf(act: Act, screen: Screen, env: Environment): Command {
         return showTask(id, options, screen);
       }),
     );
+
+  addRunCommands(program, act, screen, urlOption);
 
   const queue = program.command("queue").description("look at queues, pause them, redrive").helpCommand(false);
 
@@ -309,7 +312,7 @@ function programOf(act: Act, screen: Screen, env: Environment): Command {
     .description("run it all on this machine: Postgres, SQS and S3, the API, two workers")
     .option("--port <n>", "port of the API", wholeNumber(1, 65_535), 8_080)
     .option("--keep", "keep the data for the next time, in .local")
-    .option("--exit", "run twenty tasks, print a summary, and end")
+    .option("--exit", "run twenty tasks and a job, print a summary, and end")
     .action(
       act(async ({ port, keep, exit }: { port: number; keep?: true; exit?: true }) => {
         const { demo } = await import("../demo.ts");

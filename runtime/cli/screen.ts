@@ -19,15 +19,21 @@ export type Paper = {
   readonly isTerminal: boolean;
   /** Of the terminal; 80 where there is none. */
   readonly columns: number;
+  /** Lines of the terminal; 24 where there is none. */
+  readonly rows: number;
   style(style: Style, text: string): string;
   /** Writes a line. */
   line(text: string): void;
   /** Writes over the line the cursor is in. Only on a terminal. */
   redraw(text: string): void;
+  /** Writes lines over the `over` lines that were written last, and leaves the cursor below them. Only on a terminal. */
+  redrawLines(lines: readonly string[], over: number): void;
 };
 
 const COLUMNS = 80;
+const ROWS = 24;
 const CLEAR_TO_END = "\u001b[K";
+const CLEAR_BELOW = "\u001b[J";
 
 export function openScreen(stdout: WriteStream, stderr: WriteStream): Screen {
   return { out: paperOf(stdout), notes: paperOf(stderr) };
@@ -39,8 +45,16 @@ function paperOf(stream: WriteStream): Paper {
     get columns() {
       return stream.columns ?? COLUMNS;
     },
+    get rows() {
+      return stream.rows ?? ROWS;
+    },
     style: (style, text) => styleText(style, text, { stream }),
     line: (text) => void stream.write(`${text}\n`),
     redraw: (text) => void stream.write(`\r${text}${CLEAR_TO_END}`),
+    redrawLines(lines, over) {
+      const up = over === 0 ? "\r" : `\r\u001b[${over}A`;
+      // In one piece: a terminal that shows half of it flickers.
+      stream.write(`${up}${lines.map((line) => `${line}${CLEAR_TO_END}\n`).join("")}${CLEAR_BELOW}`);
+    },
   };
 }

@@ -4,15 +4,17 @@ import type { z } from "zod";
 import { type Clock, systemClock } from "../clock.ts";
 import { type Health, readHealth } from "./health.ts";
 import { checkedKey } from "./idempotency-key.ts";
+import { createJobs, type Jobs } from "./jobs.ts";
 import { createKeys, type Keys } from "./keys.ts";
 import { jsonObject, unexpectedAnswer } from "./problem.ts";
 import { createQueues, type Queues } from "./queues.ts";
 import { createRequester } from "./request.ts";
+import { createRuns, type Runs } from "./runs.ts";
 import { createScheduleClient, type Schedules } from "./schedules.ts";
 import { readTask, type Task } from "./task.ts";
 import { type TaskReference, type TaskSettings, taskRequestJson } from "./task-request.ts";
 import { createTasks, type Tasks } from "./tasks.ts";
-import { type WaitOptions, waitForTask } from "./wait.ts";
+import { type WaitOptions, waitForEnd } from "./wait.ts";
 import { createWorkers, type Workers } from "./workers.ts";
 
 export type ClientOptions = {
@@ -69,6 +71,10 @@ export type Client = {
   health(): Promise<Health>;
   /** Looking at many tasks, following one, cancelling and retrying. */
   readonly tasks: Tasks;
+  /** Graphs of steps that are defined in the code of the deployment. */
+  readonly jobs: Jobs;
+  /** Starting graphs of steps, looking at them, following, cancelling and repeating them. */
+  readonly runs: Runs;
   readonly workers: Workers;
   /** Tasks that are made again and again. */
   readonly schedules: Schedules;
@@ -117,7 +123,7 @@ export function createClient(options: ClientOptions): Client {
 
     get: (id) => look(id, 0, undefined),
 
-    wait: (id, waiting = {}) => waitForTask(look, id, waiting, clock),
+    wait: (id, waiting = {}) => waitForEnd("task", look, id, waiting, clock),
 
     async health() {
       const text = await requester.send({ method: "GET", path: "/health", alsoAccept: 503 });
@@ -125,6 +131,8 @@ export function createClient(options: ClientOptions): Client {
     },
 
     tasks: createTasks({ requester, clock, get: (id) => look(id, 0, undefined), refuse }),
+    jobs: createJobs(requester, refuse),
+    runs: createRuns({ requester, clock, refuse }),
     workers: createWorkers(requester, refuse),
     schedules: createScheduleClient(requester, refuse),
 

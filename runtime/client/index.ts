@@ -9,12 +9,26 @@ export {
   type EnqueueOptions,
   type IdempotencyOption,
 } from "./client.ts";
+export type { EventOptions } from "./event-stream.ts";
 export type { Health, QueueHealth } from "./health.ts";
+export type { Job, JobSummary, Jobs } from "./jobs.ts";
 export type { ApiKey, Keys, NewApiKey } from "./keys.ts";
 export type { Queue, Queues, RedrivenTasks, RedriveOptions, RedriveReport } from "./queues.ts";
+export type { ElementCounts, Run, RunStep, RunSummary } from "./run.ts";
+export type { RunEvent } from "./run-events.ts";
+export type {
+  NewRun,
+  RunFilter,
+  RunPage,
+  Runs,
+  RunWaitOptions,
+  StepChoice,
+  StepPage,
+  StepPageOptions,
+} from "./runs.ts";
 export type { NewSchedule, Schedule, SchedulePage, Schedules } from "./schedules.ts";
 export type { Task, TaskSummary, UnsuccessfulAttempt } from "./task.ts";
-export type { EventOptions, TaskEvent } from "./task-events.ts";
+export type { TaskEvent } from "./task-events.ts";
 export { JsonText, type TaskReference, type TaskSettings } from "./task-request.ts";
 export type { BulkCount, BulkOptions, BulkOutcome, PageOptions, TaskFilter, TaskPage, Tasks } from "./tasks.ts";
 export type { WaitOptions } from "./wait.ts";

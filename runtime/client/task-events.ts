@@ -4,8 +4,7 @@
  */
 import type { Clock } from "../clock.ts";
 import { isTerminal, type TaskError, type TaskState } from "../model/task.ts";
-import { type ApiError, mayPass } from "./api-error.ts";
-import { pause } from "./pause.ts";
+import { type EventOptions, followEvents, type Message } from "./event-stream.ts";
 import { jsonObject } from "./problem.ts";
 import type { Requester } from "./request.ts";
 
@@ -37,101 +36,16 @@ export type TaskEvent =
       readonly endedAt: Date;
     };
 
-export type EventOptions = {
-  readonly signal?: AbortSignal;
-  /** Hears that the API cannot be reached at the moment. */
-  readonly onAway?: (error: unknown) => void;
-};
-
-/** Three heartbeats of the API. */
-const SILENCE_MS = 45_000;
-const PAUSE_MS = 1_000;
-const MAX_AWAY_MS = 60_000;
-const MAX_EVENT_CHARS = 1_048_576;
-
-export async function* taskEvents(
+export function taskEvents(
   requester: Requester,
   id: string,
-  { signal, onAway }: EventOptions,
+  options: EventOptions,
   clock: Clock,
 ): AsyncGenerator<TaskEvent, void> {
-  const path = `/v1/tasks/${encodeURIComponent(id)}/events`;
-  let lastId: string | undefined;
-  let heardMs = clock.nowMs();
-  for (;;) {
-    try {
-      const silence = new AbortController();
-      const ended = signal === undefined ? silence.signal : AbortSignal.any([signal, silence.signal]);
-      const headers = { accept: "text/event-stream", ...(lastId !== undefined && { "last-event-id": lastId }) };
-      const response = await requester.open({ path, headers, signal: ended });
-      // All of it was told before.
-      if (response.status === 204) return;
-      for await (const message of messages(response, silence, clock)) {
-        heardMs = clock.nowMs();
-        lastId = message.id ?? lastId;
-        const event = readEvent(message);
-        if (event === undefined) continue;
-        yield event;
-        if (event.kind === "state" && isTerminal(event.state)) return;
-      }
-    } catch (error) {
-      if (signal?.aborted === true) throw signal.reason;
-      if (!isPassing(error) || clock.nowMs() - heardMs > MAX_AWAY_MS) throw error;
-      onAway?.(error);
-    }
-    await pause(PAUSE_MS * (0.5 + Math.random()), signal, clock);
-  }
-}
-
-/** A stream that broke fails with an error of `fetch`; an answer that says no, with an ApiError. */
-function isPassing(error: unknown): error is ApiError | Error {
-  if (mayPass(error)) return true;
-  return error instanceof Error && error.name !== "ApiError";
-}
-
-type Message = { readonly id: string | undefined; readonly event: string; readonly data: string };
-
-async function* messages(response: Response, silence: AbortController, clock: Clock): AsyncGenerator<Message> {
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-  if (reader === undefined) return;
-  let text = "";
-  try {
-    for (;;) {
-      const { done, value } = await withinSilence(reader.read(), silence, clock);
-      if (done) return;
-      text = `${text}${value}`.replaceAll("\r\n", "\n");
-      if (text.length > MAX_EVENT_CHARS) throw new Error(`expected events of at most ${MAX_EVENT_CHARS} characters`);
-      const blocks = text.split("\n\n");
-      text = blocks.pop() ?? "";
-      for (const block of blocks) yield messageOf(block);
-    }
-  } finally {
-    await reader.cancel().catch(() => {});
-  }
-}
-
-async function withinSilence<T>(reading: Promise<T>, silence: AbortController, clock: Clock): Promise<T> {
-  const heard = new AbortController();
-  const limit = clock.after(SILENCE_MS, heard.signal).then(
-    () => silence.abort(new Error(`nothing came for ${SILENCE_MS} ms`)),
-    () => {},
-  );
-  try {
-    return await reading;
-  } finally {
-    heard.abort();
-    await limit;
-  }
-}
-
-/** A comment, such as a heartbeat, is a message without data. */
-function messageOf(block: string): Message {
-  const fields = new Map<string, string>();
-  for (const line of block.split("\n")) {
-    const at = line.indexOf(": ");
-    if (at > 0) fields.set(line.slice(0, at), line.slice(at + 2));
-  }
-  return { id: fields.get("id"), event: fields.get("event") ?? "", data: fields.get("data") ?? "" };
+  return followEvents(requester, `/v1/tasks/${encodeURIComponent(id)}/events`, options, clock, {
+    read: readEvent,
+    isLast: (event) => event.kind === "state" && isTerminal(event.state),
+  });
 }
 
 /** Undefined for comments, and for events that a newer API may send. */

@@ -2,10 +2,11 @@
 import type { Clock } from "../clock.ts";
 import { isTerminal, type TaskState } from "../model/task.ts";
 import { ApiError } from "./api-error.ts";
+import type { EventOptions } from "./event-stream.ts";
 import { jsonObject } from "./problem.ts";
 import type { Requester } from "./request.ts";
 import { readSummary, type Task, type TaskSummary } from "./task.ts";
-import { type EventOptions, type TaskEvent, taskEvents } from "./task-events.ts";
+import { type TaskEvent, taskEvents } from "./task-events.ts";
 
 export type TaskFilter = {
   readonly states?: readonly TaskState[];

@@ -37,6 +37,18 @@ const RULES: Readonly<Record<string, Rule>> = {
   "post /v1/schedules/{id}/pause": "operate",
   "post /v1/schedules/{id}/resume": "operate",
   "post /v1/schedules/{id}/trigger": "enqueue",
+  "get /v1/jobs": "read",
+  "get /v1/jobs/{name}": "read",
+  "get /v1/graph-schema.json": "read",
+  "post /v1/runs": "enqueue",
+  "get /v1/runs": "read",
+  "get /v1/runs/{id}": "read",
+  "get /v1/runs/{id}/steps": "read",
+  "get /v1/runs/{id}/graph": "read",
+  "get /v1/runs/{id}/events": "read",
+  "post /v1/runs/{id}/cancel": "operate",
+  "post /v1/runs/{id}/resume": "operate",
+  "post /v1/runs/{id}/reexecute": "operate",
   "get /v1/queues": "read",
   "get /v1/queues/{name}": "read",
   "post /v1/queues/{name}/pause": "operate, home only",
@@ -221,6 +233,18 @@ describe("every route × every scope", () => {
       }
     }
     expect(await readTasks(api.database)).toEqual([]);
+    for (const graph of [
+      {
+        steps: [
+          { key: "a", task: "echo" },
+          { key: "b", ...command },
+        ],
+      },
+      { steps: [{ key: "a", task: "echo" }], on_finished: { task: "command" } },
+    ]) {
+      const refusal = await post("/v1/runs", { graph }, keyOf.get("enqueue"));
+      expect(refusal).toMatchObject({ status: 403, body: { code: "scope_missing" } });
+    }
   });
 });
 

@@ -115,6 +115,15 @@ describe("POST /v1/tasks/cancel", () => {
 });
 
 describe("POST /v1/tasks/retry", () => {
+  test("leaves alone the steps of runs", async () => {
+    const runId = "01a1ff2e-0000-7000-8000-000000000001";
+    await createTasks(api.database, [{ state: "failed" }, { state: "failed", runId, stepKey: "load" }]);
+    expect((await bulk("retry", { filter: {} })).body).toMatchObject({ ...COUNTED, matched: 1, remaining: 1 });
+    const done = await bulk("retry", { filter: {}, confirm: 1 });
+    expect(done.body).toMatchObject({ matched: 1, changed: 1, unchanged: 0, remaining: 0 });
+    expect(await countOf("failed")).toBe(1);
+  });
+
   test("queues failed tasks again, and cancelled ones only where asked for", async () => {
     await createTasks(api.database, [
       ...Array(2).fill({ state: "failed", failures: 3, attempt: 3 }),

@@ -102,6 +102,15 @@ describe("POST /v1/tasks/{id}/retry", () => {
     },
   );
 
+  test("answers 409 for a step, whose run is to be executed again instead", async () => {
+    const runId = "01a1ff2e-0000-7000-8000-000000000001";
+    const id = await createTask(api.database, { state: "failed", runId, stepKey: "load" });
+    const { status, body } = await api.post(`/v1/tasks/${id}/retry`, {});
+    expect({ status, code: body.code }).toEqual({ status: 409, code: "task_finished" });
+    expect(body.detail).toContain(`is a step of the run ${runId}`);
+    expect(await readTask(api.database, id)).toMatchObject({ state: "failed" });
+  });
+
   test("answers 404 where there is no task", async () => {
     expect(await api.post(`/v1/tasks/${NOBODY}/retry`, {})).toMatchObject({ status: 404 });
   });

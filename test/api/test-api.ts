@@ -81,6 +81,14 @@ export type TestApiOptions = {
   /** Over the place's own. */
   readonly databaseUrl?: string;
   readonly parts?: Partial<ApiParts>;
+  readonly runs?: Partial<NonNullable<ApiParts["runs"]>>;
+};
+
+/** For tests that start none. */
+const NO_RUNS: NonNullable<ApiParts["runs"]>["submitter"] = {
+  submit: () => Promise.reject(new Error("expected no run to be started")),
+  reexecute: () => Promise.reject(new Error("expected no run to be started")),
+  idle: async () => {},
 };
 
 /** Opens one process's worth of it; several can share a place. */
@@ -128,8 +136,9 @@ export async function openTestApi({ databaseUrl, aws }: Place, options: TestApiO
       return database.query(statement, params);
     },
   };
-  const parts = {
+  const parts: ApiParts = {
     submitter,
+    runs: { submitter: options.runs?.submitter ?? NO_RUNS, jobs: options.runs?.jobs ?? new Map() },
     registry,
     database: watched,
     payloads,
@@ -140,7 +149,7 @@ export async function openTestApi({ databaseUrl, aws }: Place, options: TestApiO
     workerAliveMs: 30_000,
     version: "1.2.3",
     demo: true,
-    access: { auth: "none" as const, environment: "test" },
+    access: { auth: "none", environment: "test" },
   };
   const api = await createApi({ ...parts, ...options.parts });
 

@@ -1,0 +1,124 @@
+/** What a caller says about a run to be started: its shape, and how it reaches the submitter. */
+import { z } from "zod";
+import { GRAPH_SCHEMA } from "../define/graph-schema.ts";
+import type { JobDefinition, JobRegistry } from "../define/job.ts";
+import { TaskiqError } from "../errors.ts";
+import type { RunRequest } from "../flow/submit-run.ts";
+import { boundText, type Issue, inWords, issuesOf } from "../issues.ts";
+import type { Graph } from "../model/graph.ts";
+import { RUN_PRIORITY_TAG } from "../model/tags.ts";
+import { PRIORITY_LIMITS } from "../model/task.ts";
+import { DOCS } from "./docs.ts";
+import { LABELS } from "./task-request.ts";
+
+export type RunBody = z.output<typeof RUN_BODY>;
+
+const MAX_NAME_CHARS = 200;
+const MODES = ["orchestrated", "simple"] as const;
+
+/** The JSON schema that `/v1/graph-schema.json` publishes. */
+export const GRAPH_JSON_SCHEMA = z.toJSONSchema(GRAPH_SCHEMA, { io: "input", unrepresentable: "any" });
+
+export const RUN_BODY = z
+  .strictObject({
+    job: z
+      .string()
+      .min(1)
+      .max(MAX_NAME_CHARS)
+      .optional()
+      .register(DOCS, { description: "The name of a job; this or `graph`." }),
+    graph: z.unknown().optional().register(DOCS, {
+      // Not the schema itself: a property called $ref, as a condition has it, breaks what makes the document.
+      type: "object",
+      description: "A graph of steps, as `/v1/graph-schema.json` describes it; this or `job`.",
+    }),
+    input: z.unknown().optional().register(DOCS, { description: "What `$input` refers to; fits the job's schema." }),
+    mode: z
+      .enum(MODES)
+      .optional()
+      .register(DOCS, {
+        description:
+          "`orchestrated`: each step is a task. `simple`: one task does all of them in one worker, and begins again after a crash. Default: that of " +
+          "the job, else `orchestrated`.",
+      }),
+    priority: z.int().min(PRIORITY_LIMITS.min).max(PRIORITY_LIMITS.max).optional().register(DOCS, {
+      description: "Added to that of each step. Default: the label `taskiq/run_priority`, that of the job, or 0.",
+    }),
+    labels: LABELS.optional(),
+  })
+  .check(({ value, issues }) => {
+    if ((value.job === undefined) !== (value.graph === undefined)) return;
+    const message = `expected job or graph, got ${value.job === undefined ? "neither" : "both"}`;
+    issues.push({ code: "custom", input: value, path: [value.job === undefined ? "job" : "graph"], message });
+  });
+
+/**
+ * The input of a job is what its schema makes of it, with the defaults filled in.
+ * Throws TaskiqError `graph_invalid`, `unknown_job`, `input_invalid`.
+ */
+export function runRequestOf(body: RunBody, jobs: JobRegistry): RunRequest {
+  const { job: name, input = null, mode, priority, labels } = body;
+  if (name === undefined) {
+    return {
+      job: null,
+      graph: checkedGraph(body.graph),
+      mode: mode ?? "orchestrated",
+      input,
+      ...(priority !== undefined && { priority }),
+      ...(labels !== undefined && { labels }),
+    };
+  }
+  const job = jobs.get(name);
+  if (job === undefined) throw unknownJob(name, jobs);
+  const checked = job.input.safeParse(body.input);
+  if (!checked.success) {
+    const issues = issuesOf(checked.error, ["input"]);
+    throw new TaskiqError("input_invalid", inWords(issues), { details: { issues } });
+  }
+  return {
+    job: name,
+    graph: job.graph,
+    mode: mode ?? job.mode,
+    input: checked.data ?? null,
+    ...priorityOf(priority, labels, job),
+    labels: { ...job.labels, ...labels },
+  };
+}
+
+/** A label of the request says more than the job. */
+function priorityOf(
+  asked: number | undefined,
+  labels: Readonly<Record<string, string>> | undefined,
+  job: JobDefinition,
+): { readonly priority?: number } {
+  if (asked !== undefined) return { priority: asked };
+  return labels?.[RUN_PRIORITY_TAG] === undefined ? { priority: job.priority } : {};
+}
+
+/** Every task that the run may execute. */
+export function taskNamesOf(graph: Graph): string[] {
+  return [...new Set([...graph.steps.map(({ task }) => task), ...(graph.on_finished ? [graph.on_finished.task] : [])])];
+}
+
+function checkedGraph(graph: unknown): Graph {
+  const checked = GRAPH_SCHEMA.safeParse(graph);
+  if (checked.success) return checked.data;
+  const issues = issuesOf(checked.error).map(({ path, message }) => ({ path: byKey(path, graph), message }));
+  throw new TaskiqError("graph_invalid", inWords(issues), { details: { issues } });
+}
+
+/** `steps.3.input` as `steps.load.input`, where that step has a key: a place in a list of ten thousand says nothing. */
+function byKey(path: Issue["path"], graph: unknown): string {
+  const [, place, rest] = /^steps\.(\d+)(\..*)?$/.exec(path) ?? [];
+  if (place === undefined || typeof graph !== "object" || graph === null || !("steps" in graph)) return path;
+  const step: unknown = Array.isArray(graph.steps) ? graph.steps[Number(place)] : undefined;
+  const key = typeof step === "object" && step !== null && "key" in step ? step.key : undefined;
+  return typeof key === "string" && key !== "" ? `steps.${boundText(key)}${rest ?? ""}` : path;
+}
+
+function unknownJob(name: string, jobs: JobRegistry): TaskiqError {
+  const known = jobs.size === 0 ? "none is defined here" : `known: ${boundText([...jobs.keys()].join(", "))}`;
+  return new TaskiqError("unknown_job", `job: expected the name of a job, got ${JSON.stringify(name)}; ${known}.`, {
+    details: { issues: [{ path: "job", message: "unknown job" }] },
+  });
+}
