@@ -24,6 +24,7 @@ const ENTRY = fileURLToPath(new URL("./main.ts", import.meta.url));
 const READY_EVENTS = new Set(["api.started", "worker.started"]);
 const QUIET_EVENTS = new Set([
   "executor.started",
+  "executor.stopped",
   "process.stopping",
   "process.stopped",
   "worker.draining",

@@ -1,7 +1,8 @@
-/** What `npm run demo -- --exit` does: twenty sleep tasks of one to three seconds, followed to their end. */
+/** What `npm run demo -- --exit` does first: twenty sleep tasks of one to three seconds, followed to their end. */
 
 import type { Client } from "./client/client.ts";
 import type { Clock } from "./clock.ts";
+import { drawProgress, endProgress } from "./demo-progress.ts";
 
 export type DemoOutcome = {
   readonly succeeded: number;
@@ -36,7 +37,7 @@ export async function followTasks(
     show(states, count);
   };
   await Promise.allSettled(Array.from({ length: count }, (_, index) => follow(index)));
-  if (process.stdout.isTTY) process.stdout.write("\n");
+  endProgress();
   return {
     succeeded: [...states.values()].filter((state) => state === "succeeded").length,
     count,
@@ -55,14 +56,9 @@ export function summarise({ succeeded, count, elapsedMs, waitsMs }: DemoOutcome)
   ].join("\n");
 }
 
-/** One line, redrawn on a terminal: how many tasks are where. */
 function show(states: ReadonlyMap<string, string>, count: number): void {
-  if (!process.stdout.isTTY) return;
   const of = (wanted: (state: string) => boolean) => [...states.values()].filter(wanted).length;
-  const done = of((state) => FINISHED.has(state));
-  const bar = "█".repeat(Math.round((done / count) * 20)).padEnd(20, "░");
+  const finished = of((state) => FINISHED.has(state));
   const running = of((state) => state === "running");
-  process.stdout.write(
-    `\r${bar} ${done}/${count} finished, ${running} running, ${states.size - done - running} queued   `,
-  );
+  drawProgress({ finished, running, queued: count - finished - running });
 }

@@ -1,22 +1,26 @@
 /**
  * `npm run demo`: the whole system on a laptop. The embedded stack, the API and two workers as processes of their own, and
- * what they say as readable lines. With `--exit` it submits twenty sleep tasks, follows them and ends.
+ * what they say as readable lines. With `--exit` it submits twenty sleep tasks, runs a job, follows both and ends.
  */
 
 import { styleText } from "node:util";
-import { createClient } from "./client/client.ts";
+import { duration } from "./cli/text.ts";
+import { type Client, createClient } from "./client/client.ts";
 import { systemClock as clock } from "./clock.ts";
 import { type DemoProcess, startDemoProcess } from "./demo-process.ts";
+import { followRun, runLines } from "./demo-run.ts";
 import { followTasks, summarise } from "./demo-tasks.ts";
+import { welcomeLines } from "./demo-welcome.ts";
 import { startLocalStack } from "./local/stack.ts";
 import { migrate } from "./postgres/migrate.ts";
+import { etl } from "./tasks/etl.ts";
 
 export type DemoOptions = {
   /** Port of the API on 127.0.0.1. Default 8080. */
   readonly port: number;
   /** Keep the state under `.local/` for the next start. */
   readonly keep: boolean;
-  /** Submit tasks, wait for them, print a summary and end. */
+  /** Submit tasks and start a run, wait for them, print a summary and end. */
   readonly exit: boolean;
   /** The environment: `DATABASE_URL` and `AWS_ENDPOINT_URL` override a part of the stack each. */
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -75,12 +79,14 @@ export async function demo(options: DemoOptions): Promise<number> {
     const baseUrl = `http://127.0.0.1:${options.port}`;
     if (!stopping.signal.aborted) {
       if (options.exit) {
-        process.stdout.write(`started in ${seconds(clock.nowMs() - startedMs)} s, submitting ${TASKS} sleep tasks\n`);
-        const outcome = await followTasks(createClient({ baseUrl }), { count: TASKS, clock, signal: stopping.signal });
-        process.stdout.write(`${summarise(outcome)}\n`);
-        if (outcome.succeeded < TASKS) failure ??= `${TASKS - outcome.succeeded} of ${TASKS} tasks did not succeed`;
+        const elapsedMs = clock.nowMs() - startedMs;
+        process.stdout.write(`started in ${duration(elapsedMs)}, submitting ${TASKS} sleep tasks\n`);
+        const problem = await showWork(createClient({ baseUrl }), stopping.signal);
+        failure ??= problem;
       } else {
-        printWelcome(baseUrl, stack.parts, clock.nowMs() - startedMs);
+        const startedInMs = clock.nowMs() - startedMs;
+        const lines = welcomeLines({ baseUrl, parts: stack.parts, workers: WORKERS, slots: SLOTS, startedInMs });
+        process.stdout.write(`${lines.join("\n")}\n`);
         await aborted(stopping.signal);
       }
     }
@@ -94,6 +100,21 @@ export async function demo(options: DemoOptions): Promise<number> {
   if (failure === undefined) return 0;
   process.stderr.write(`${styleText("red", "demo failed")}: ${failure}\n`);
   return 1;
+}
+
+/** Tasks, then a run. Returns what did not succeed. */
+async function showWork(client: Client, signal: AbortSignal): Promise<string | undefined> {
+  const tasks = await followTasks(client, { count: TASKS, clock, signal });
+  process.stdout.write(`${summarise(tasks)}\n`);
+  if (tasks.succeeded < TASKS) return `${TASKS - tasks.succeeded} of ${TASKS} tasks did not succeed`;
+  process.stdout.write(`\nstarting a run of the job ${etl.name}\n`);
+  const run = await followRun(client, etl.name, signal).catch((error: unknown) => {
+    if (signal.aborted) return null;
+    throw error;
+  });
+  if (run === null) return `the run of ${etl.name} was not followed to its end`;
+  process.stdout.write(`${runLines(run).join("\n")}\n`);
+  return run.state === "succeeded" ? undefined : `the run of ${etl.name} ${run.state}`;
 }
 
 /** Short polls and drains, so that Ctrl-C does not take twenty seconds; frequent beats, so that short tasks show progress. */
@@ -112,39 +133,7 @@ const DEMO_SETTINGS = {
   TASKIQ_LOG_FORMAT: "json",
 };
 
-function printWelcome(baseUrl: string, parts: readonly { name: string; where: string }[], elapsedMs: number): void {
-  const bold = (text: string) => styleText("bold", text);
-  const places = [
-    ["API", baseUrl],
-    ["API reference", `${baseUrl}/docs`],
-    ["health", `${baseUrl}/health`],
-    ...parts.map((part) => [part.name, part.where] as const),
-  ] as const;
-  process.stdout.write(
-    [
-      "",
-      bold(
-        `taskiq-aws runs (started in ${seconds(elapsedMs)} s): one API, ${WORKERS} workers with ${SLOTS} slots each`,
-      ),
-      ...places.map(([name, where]) => `  ${name.padEnd(14)} ${where}`),
-      "",
-      bold("Try"),
-      `  curl -s -X POST ${baseUrl}/tasks -H 'content-type: application/json' -d '{"duration_seconds": 3}'`,
-      `  curl -s ${baseUrl}/tasks/<task_id>`,
-      `  npx taskiq-aws task run sleep '{"duration_seconds": 3}' --wait --url ${baseUrl}`,
-      "",
-      "Ctrl-C stops everything; kill -9 a worker to see its tasks go on elsewhere. What happens:",
-      "",
-      "",
-    ].join("\n"),
-  );
-}
-
 function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-}
-
-function seconds(ms: number): string {
-  return (ms / 1_000).toFixed(1);
 }

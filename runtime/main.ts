@@ -7,8 +7,9 @@ import { pruneAccess } from "./access/prune-access.ts";
 import { createApi } from "./api/server.ts";
 import { systemClock as clock } from "./clock.ts";
 import { configFromProcess, environmentOfProcess, type ServiceConfig } from "./config.ts";
+import { createJobRegistry } from "./define/job-registry.ts";
 import { chainMiddlewares } from "./define/middleware.ts";
-import { createRegistry, loadTasks } from "./define/registry.ts";
+import { createRegistry, loadJobs, loadTasks } from "./define/registry.ts";
 import { openWorkerService } from "./ecs/ecs.ts";
 import { publish } from "./enqueue/publish.ts";
 import { createCancelRequests } from "./executor/cancel-requests.ts";
@@ -17,7 +18,9 @@ import type { ExecutorLoop } from "./executor/loop.ts";
 import { createScaler } from "./executor/scaler.ts";
 import { createSchedules } from "./executor/schedules.ts";
 import { createAnnouncer } from "./flow/announce.ts";
+import { createRunSubmitter } from "./flow/runs.ts";
 import { createSubmitter } from "./flow/submit.ts";
+import { createRunWriter } from "./flow/submit-run.ts";
 import { createProcessGroups } from "./isolation/groups.ts";
 import { createProcessPool } from "./isolation/pool.ts";
 import { type Log, openLog, standardOutput } from "./log.ts";
@@ -33,7 +36,8 @@ import { describeStartFailure, stopOnSignals, whenSchemaFits } from "./process.t
 import { openQueue, openQueues } from "./queue/sqs.ts";
 import { databasePassword } from "./secrets/database-password.ts";
 import { commandTask } from "./tasks/command.ts";
-import { TASKS } from "./tasks/index.ts";
+import { JOBS, TASKS } from "./tasks/index.ts";
+import { createSimpleRun } from "./tasks/simple-run.ts";
 import { VERSION } from "./version.ts";
 import { loggingMiddleware } from "./worker/logging.ts";
 import { createProtection } from "./worker/protection.ts";
@@ -90,23 +94,25 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   const environment = environmentOfProcess();
   const groups = createProcessGroups();
   const commands = envNames === null ? [] : [commandTask({ groups, environment, envNames })];
-  const registry = createRegistry([...TASKS, ...commands, ...(await loadTasks(modules))]);
+  const tasks = createRegistry([...TASKS, ...commands, ...(await loadTasks(modules))]);
+  const simpleRun = createSimpleRun(tasks, { payloads, log, clock, maxPayloadBytes: config.payload.maxBytes });
+  const registry = createRegistry([...tasks.values(), simpleRun]);
+  const jobs = createJobRegistry([...JOBS, ...(await loadJobs(modules))], tasks);
   const { inlineBytes: inlinePayloadBytes } = config.payload;
-  await publish(database, { registry, queues: config.queues, inlinePayloadBytes, ...config.submit }, clock);
+  await publish(database, { registry: tasks, queues: config.queues, inlinePayloadBytes, ...config.submit }, clock);
   const middlewares = [loggingMiddleware(log, config.log.tasks)];
   const metrics = config.metrics === null ? null : { ...config.metrics, clock, write };
   const chain = chainMiddlewares(middlewares, log);
-  const submitter = createSubmitter({
+  const submitting = {
     database,
     payloads,
     announcer,
-    registry,
-    middlewares: chain,
     queues,
-    inlinePayloadBytes: config.payload.inlineBytes,
+    inlinePayloadBytes,
     maxPayloadBytes: config.payload.maxBytes,
     ...config.submit,
-  });
+  };
+  const submitter = createSubmitter({ ...submitting, registry: tasks, middlewares: chain });
 
   if (config.role !== "worker") {
     const { auditRetentionMs } = config.access;
@@ -157,9 +163,12 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   }
 
   if (config.role === "api" || config.role === "all") {
+    const writer = createRunWriter({ ...submitting, registry: tasks, simpleRun });
+    const runs = createRunSubmitter({ database, payloads, writer });
     const api = await createApi({
       submitter,
-      registry,
+      runs: { submitter: runs, jobs },
+      registry: tasks,
       database,
       payloads,
       queues,
@@ -182,6 +191,7 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       api.drain();
       await api.close();
       await submitter.idle();
+      await runs.idle();
       await announcer.idle();
     });
   }
