@@ -1,13 +1,16 @@
-/** The worker of the benchmark, in its own process: drains what it is told to and reports time, CPU, requests and statements. */
+/** The worker of the benchmarks, in its own process: drains what it is told to and reports time, CPU, memory, requests and statements. */
 
 import { systemClock as clock } from "../runtime/clock.ts";
 import { createRegistry } from "../runtime/define/registry.ts";
+import { createAnnouncer } from "../runtime/flow/announce.ts";
 import { openLog } from "../runtime/log.ts";
 import { openPayloadStore } from "../runtime/payload/s3.ts";
 import { openDatabase } from "../runtime/postgres/pool.ts";
 import { openQueues } from "../runtime/queue/sqs.ts";
 import { createWorker, type Worker } from "../runtime/worker/worker.ts";
+import { sampleMemory } from "./memory.ts";
 import { noop } from "./noop-task.ts";
+import { element, list, size, step, takeMarks } from "./step-task.ts";
 
 const {
   connectionString,
@@ -15,7 +18,7 @@ const {
   queueUrls,
   bucket,
   slots = 200,
-  queueNames = ["default"],
+  queueNames: usual = ["default"],
 } = JSON.parse(String(process.env.BENCH));
 const credentials = { accessKeyId: "test", secretAccessKey: "test" };
 const log = openLog({ level: "warn", format: "json", service: "bench-worker" });
@@ -25,15 +28,16 @@ const commitDatabase = pool(4, "bench-commit");
 const beatDatabase = pool(1, "bench-beat");
 const queues = openQueues({ region: "us-east-1", endpoint, credentials, queues: queueUrls });
 const payloads = openPayloadStore({ region: "us-east-1", endpoint, credentials, bucket, maxBytes: 16_777_216 });
+const announcer = createAnnouncer({ database, queues, payloads, log });
 
 let left = 0;
 let onDone: () => void = () => {};
 
-function newWorker(): Worker {
+function newWorker(queueNames: readonly string[]): Worker {
   return createWorker({
     name: `bench-${process.pid}-${Math.random()}`,
     version: "bench",
-    registry: createRegistry([noop]),
+    registry: createRegistry([noop, step, list, element, size]),
     middlewares: [
       {
         name: "count",
@@ -48,6 +52,7 @@ function newWorker(): Worker {
     database,
     commitDatabase,
     beatDatabase,
+    ring: announcer.ring,
     log,
     clock,
     settings: {
@@ -67,16 +72,17 @@ function newWorker(): Worker {
   });
 }
 
-process.on("message", async (message: { tasks: number }) => {
+process.on("message", async (message: { tasks: number; queueNames?: readonly string[] }) => {
   left = message.tasks;
   const requests = queues.requests;
   const statements = database.statements + beatDatabase.statements;
   const cpu = process.cpuUsage();
+  const memory = sampleMemory();
   const startedMs = performance.now();
   const done = new Promise<void>((resolve) => {
     onDone = resolve;
   });
-  const worker = newWorker();
+  const worker = newWorker(message.queueNames ?? usual);
   worker.start();
   await done;
   const ms = performance.now() - startedMs;
@@ -86,7 +92,14 @@ process.on("message", async (message: { tasks: number }) => {
     statements: database.statements + beatDatabase.statements - statements,
   };
   await worker.drain();
-  process.send?.({ ms, cpuMs: (used.user + used.system) / 1_000, ...counts });
+  await announcer.idle();
+  process.send?.({
+    ms,
+    cpuMs: (used.user + used.system) / 1_000,
+    ...counts,
+    marks: takeMarks(),
+    memory: memory.stop(),
+  });
 });
 process.on("disconnect", () => process.exit(0));
 process.on("SIGTERM", () => process.exit(0));

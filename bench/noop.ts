@@ -7,7 +7,6 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { SendMessageBatchCommand, SQSClient } from "@aws-sdk/client-sqs";
@@ -22,6 +21,7 @@ import { migrate } from "../runtime/postgres/migrate.ts";
 import { openDatabase } from "../runtime/postgres/pool.ts";
 import { openQueues } from "../runtime/queue/sqs.ts";
 import { encodeDoorbell } from "../runtime/wire/message.ts";
+import { cpuOf } from "./cpu.ts";
 import { noop } from "./noop-task.ts";
 
 const { values } = parseArgs({
@@ -133,34 +133,16 @@ async function ready(child: ChildProcess): Promise<void> {
 }
 
 async function ask(child: ChildProcess, message: object): Promise<Drain> {
-  const [postgresMs, emulatorMs] = [cpuOf("Postgres"), cpuOf("SQS and S3")];
+  const [postgresMs, emulatorMs] = [cpuOf(stack, "Postgres"), cpuOf(stack, "SQS and S3")];
   const own = process.cpuUsage();
   child.send(message);
   const [answer] = await once(child, "message");
   return {
     ...(answer as Drain), // The children answer with one shape.
-    postgresMs: cpuOf("Postgres") - postgresMs,
-    emulatorMs: cpuOf("SQS and S3") - emulatorMs,
+    postgresMs: cpuOf(stack, "Postgres") - postgresMs,
+    emulatorMs: cpuOf(stack, "SQS and S3") - emulatorMs,
     submitterMs: (process.cpuUsage(own).user + process.cpuUsage(own).system) / 1_000,
   };
-}
-
-/** CPU time so far of a part of the stack with its children, in milliseconds; 0 where the system does not say. */
-function cpuOf(name: string): number {
-  const root = String(stack.parts.find((part) => part.name === name)?.pid);
-  if (process.platform !== "linux") return 0;
-  let ticks = 0;
-  for (const pid of readdirSync("/proc")) {
-    if (!/^\d+$/.test(pid)) continue;
-    try {
-      // After the name, which may hold spaces: state, parent, …; fields 12 and 13 are user and system time in ticks of 10 ms.
-      const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
-      if (pid === root || fields[1] === root) ticks += Number(fields[11]) + Number(fields[12]);
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-  return ticks * 10;
 }
 
 /** Fills the queue, then lets the loop drain it. */
