@@ -39,7 +39,7 @@ export function welcomeLines({ baseUrl, parts, workers, slots, startedInMs }: We
     `  curl -s ${baseUrl}/tasks/<task_id>`,
     ...command(`task run sleep '{"duration_seconds": 3}' --wait`, url),
     "",
-    bold(`Start a job (${JOBS.map(({ name }) => name).join(", ")}), and watch its steps`),
+    bold(`Start a job (${JOBS.map(({ name }) => name).join(", ")} at 02:00), and watch its steps`),
     ...command("run start etl --watch", url),
     ...command(`run start diamond --input '{"step_ms": 500}' --watch`, url),
     `  curl -s ${baseUrl}/v1/runs ${JSON_BODY} \\`,

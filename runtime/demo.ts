@@ -5,6 +5,7 @@
 
 import { styleText } from "node:util";
 import { duration } from "./cli/text.ts";
+import { ApiError } from "./client/api-error.ts";
 import { type Client, createClient } from "./client/client.ts";
 import { systemClock as clock } from "./clock.ts";
 import { type DemoProcess, startDemoProcess } from "./demo-process.ts";
@@ -14,6 +15,8 @@ import { welcomeLines } from "./demo-welcome.ts";
 import { startLocalStack } from "./local/stack.ts";
 import { migrate } from "./postgres/migrate.ts";
 import { etl } from "./tasks/etl.ts";
+import { nightly } from "./tasks/nightly.ts";
+import { START_RUN_TASK } from "./tasks/start-run.ts";
 
 export type DemoOptions = {
   /** Port of the API on 127.0.0.1. Default 8080. */
@@ -78,6 +81,7 @@ export async function demo(options: DemoOptions): Promise<number> {
     await Promise.race([Promise.all(started.map((one) => one.ready)), aborted(stopping.signal)]);
     const baseUrl = `http://127.0.0.1:${options.port}`;
     if (!stopping.signal.aborted) {
+      await scheduleNightly(createClient({ baseUrl }));
       if (options.exit) {
         const elapsedMs = clock.nowMs() - startedMs;
         process.stdout.write(`started in ${duration(elapsedMs)}, submitting ${TASKS} sleep tasks\n`);
@@ -100,6 +104,22 @@ export async function demo(options: DemoOptions): Promise<number> {
   if (failure === undefined) return 0;
   process.stderr.write(`${styleText("red", "demo failed")}: ${failure}\n`);
   return 1;
+}
+
+/** With --keep it may be there from the start before. */
+async function scheduleNightly(client: Client): Promise<void> {
+  const input = { job: nightly.name };
+  try {
+    await client.schedules.create({
+      name: nightly.name,
+      task: START_RUN_TASK,
+      input,
+      cron: "0 2 * * *",
+      timeZone: "UTC",
+    });
+  } catch (error) {
+    if (!(error instanceof ApiError && error.code === "schedule_exists")) throw error;
+  }
 }
 
 /** Tasks, then a run. Returns what did not succeed. */

@@ -18,6 +18,7 @@ import type { ExecutorLoop } from "./executor/loop.ts";
 import { createScaler } from "./executor/scaler.ts";
 import { createSchedules } from "./executor/schedules.ts";
 import { createAnnouncer } from "./flow/announce.ts";
+import type { Ring } from "./flow/limits.ts";
 import { createRunSubmitter } from "./flow/runs.ts";
 import { createSubmitter } from "./flow/submit.ts";
 import { createRunWriter } from "./flow/submit-run.ts";
@@ -38,6 +39,7 @@ import { databasePassword } from "./secrets/database-password.ts";
 import { commandTask } from "./tasks/command.ts";
 import { JOBS, TASKS } from "./tasks/index.ts";
 import { createSimpleRun } from "./tasks/simple-run.ts";
+import { createStartRun } from "./tasks/start-run.ts";
 import { VERSION } from "./version.ts";
 import { loggingMiddleware } from "./worker/logging.ts";
 import { createProtection } from "./worker/protection.ts";
@@ -94,7 +96,8 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   const environment = environmentOfProcess();
   const groups = createProcessGroups();
   const commands = envNames === null ? [] : [commandTask({ groups, environment, envNames })];
-  const tasks = createRegistry([...TASKS, ...commands, ...(await loadTasks(modules))]);
+  const startRun = createStartRun(() => ({ runs, jobs }));
+  const tasks = createRegistry([...TASKS, startRun, ...commands, ...(await loadTasks(modules))]);
   const simpleRun = createSimpleRun(tasks, { payloads, log, clock, maxPayloadBytes: config.payload.maxBytes });
   const registry = createRegistry([...tasks.values(), simpleRun]);
   const jobs = createJobRegistry([...JOBS, ...(await loadJobs(modules))], tasks);
@@ -113,6 +116,11 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
     ...config.submit,
   };
   const submitter = createSubmitter({ ...submitting, registry: tasks, middlewares: chain });
+  // A FIFO queue has one sender, and a worker may not send to it: the executor's loop does.
+  const ring: Ring = (doorbells) =>
+    announcer.ring(doorbells.filter(({ queue }) => queues.options(queue).type === "standard"));
+  const writer = createRunWriter({ ...submitting, announcer: { ...announcer, ring }, registry: tasks, simpleRun });
+  const runs = createRunSubmitter({ database, payloads, writer });
 
   if (config.role !== "worker") {
     const { auditRetentionMs } = config.access;
@@ -163,8 +171,6 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   }
 
   if (config.role === "api" || config.role === "all") {
-    const writer = createRunWriter({ ...submitting, registry: tasks, simpleRun });
-    const runs = createRunSubmitter({ database, payloads, writer });
     const api = await createApi({
       submitter,
       runs: { submitter: runs, jobs },
@@ -210,8 +216,7 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       database,
       commitDatabase,
       beatDatabase,
-      // Its role may not send to FIFO queues; those the executor rings for.
-      ring: (doorbells) => announcer.ring(doorbells.filter(({ queue }) => queues.options(queue).type === "standard")),
+      ring,
       processes: createProcessPool({
         modules,
         environment,

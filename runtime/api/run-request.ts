@@ -1,12 +1,12 @@
 /** What a caller says about a run to be started: its shape, and how it reaches the submitter. */
 import { z } from "zod";
 import { GRAPH_SCHEMA } from "../define/graph-schema.ts";
-import type { JobDefinition, JobRegistry } from "../define/job.ts";
+import type { JobRegistry } from "../define/job.ts";
 import { TaskiqError } from "../errors.ts";
+import { requestOfJob } from "../flow/job-run.ts";
 import type { RunRequest } from "../flow/submit-run.ts";
 import { boundText, type Issue, inWords, issuesOf } from "../issues.ts";
 import type { Graph } from "../model/graph.ts";
-import { RUN_PRIORITY_TAG } from "../model/tags.ts";
 import { PRIORITY_LIMITS } from "../model/task.ts";
 import { DOCS } from "./docs.ts";
 import { LABELS } from "./task-request.ts";
@@ -53,7 +53,7 @@ export const RUN_BODY = z
   });
 
 /**
- * The input of a job is what its schema makes of it, with the defaults filled in.
+ * What the body asks for.
  * Throws TaskiqError `graph_invalid`, `unknown_job`, `input_invalid`.
  */
 export function runRequestOf(body: RunBody, jobs: JobRegistry): RunRequest {
@@ -68,36 +68,7 @@ export function runRequestOf(body: RunBody, jobs: JobRegistry): RunRequest {
       ...(labels !== undefined && { labels }),
     };
   }
-  const job = jobs.get(name);
-  if (job === undefined) throw unknownJob(name, jobs);
-  const checked = job.input.safeParse(body.input);
-  if (!checked.success) {
-    const issues = issuesOf(checked.error, ["input"]);
-    throw new TaskiqError("input_invalid", inWords(issues), { details: { issues } });
-  }
-  return {
-    job: name,
-    graph: job.graph,
-    mode: mode ?? job.mode,
-    input: checked.data ?? null,
-    ...priorityOf(priority, labels, job),
-    labels: { ...job.labels, ...labels },
-  };
-}
-
-/** A label of the request says more than the job. */
-function priorityOf(
-  asked: number | undefined,
-  labels: Readonly<Record<string, string>> | undefined,
-  job: JobDefinition,
-): { readonly priority?: number } {
-  if (asked !== undefined) return { priority: asked };
-  return labels?.[RUN_PRIORITY_TAG] === undefined ? { priority: job.priority } : {};
-}
-
-/** Every task that the run may execute. */
-export function taskNamesOf(graph: Graph): string[] {
-  return [...new Set([...graph.steps.map(({ task }) => task), ...(graph.on_finished ? [graph.on_finished.task] : [])])];
+  return requestOfJob({ job: name, input: body.input, mode, priority, labels }, jobs);
 }
 
 function checkedGraph(graph: unknown): Graph {
@@ -114,11 +85,4 @@ function byKey(path: Issue["path"], graph: unknown): string {
   const step: unknown = Array.isArray(graph.steps) ? graph.steps[Number(place)] : undefined;
   const key = typeof step === "object" && step !== null && "key" in step ? step.key : undefined;
   return typeof key === "string" && key !== "" ? `steps.${boundText(key)}${rest ?? ""}` : path;
-}
-
-function unknownJob(name: string, jobs: JobRegistry): TaskiqError {
-  const known = jobs.size === 0 ? "none is defined here" : `known: ${boundText([...jobs.keys()].join(", "))}`;
-  return new TaskiqError("unknown_job", `job: expected the name of a job, got ${JSON.stringify(name)}; ${known}.`, {
-    details: { issues: [{ path: "job", message: "unknown job" }] },
-  });
 }

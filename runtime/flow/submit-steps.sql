@@ -31,10 +31,11 @@ created as (
          s.group_key, case when s.group_key is not null then now() end, s.by_rank, string_to_array(s.limit_keys, chr(31))
     from step s
    order by s.id
-  returning id, queue, state
+  returning id, queue, state, group_key
 )
 insert into taskiq.outbox (kind, task_id, queue, send_at)
-select 'doorbell', id, queue, now() + $27::float8 * interval '1 millisecond'
+-- A FIFO queue has one sender: nobody else rings.
+select 'doorbell', id, queue, now() + case when group_key is null then $27::float8 else 0 end * interval '1 millisecond'
   from created
  where state = 'queued'
  order by id

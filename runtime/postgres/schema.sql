@@ -517,7 +517,8 @@ begin
     ),
     sent as (
       insert into taskiq.outbox (kind, task_id, queue, send_at)
-      select 'doorbell', id, queue, now() + fast_path_ms * interval '1 millisecond'
+      -- A FIFO queue has one sender: nobody else rings.
+      select 'doorbell', id, queue, now() + case when (t).group_key is null then fast_path_ms else 0 end * interval '1 millisecond'
         from started
        where rung
        order by id
