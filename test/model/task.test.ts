@@ -33,9 +33,9 @@ describe("transitions", () => {
     }
   });
 
-  test("lead to running only from queued: whatever runs was claimed", () => {
+  test("lead to running only by a claim: from queued, and from blocked in the transaction that ends the last parent", () => {
     const sources = TASK_STATES.filter((state) => (TRANSITIONS[state] as readonly TaskState[]).includes("running"));
-    expect(sources).toEqual(["queued"]);
+    expect(sources).toEqual(["blocked", "queued"]);
   });
 
   test("reach a terminal state from every other one", () => {
