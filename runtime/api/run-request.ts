@@ -4,7 +4,7 @@ import { GRAPH_SCHEMA } from "../define/graph-schema.ts";
 import type { JobRegistry } from "../define/job.ts";
 import { TaskiqError } from "../errors.ts";
 import { requestOfJob } from "../flow/job-run.ts";
-import type { RunRequest } from "../flow/submit-run.ts";
+import type { RunRequest } from "../flow/prepare-run.ts";
 import { boundText, type Issue, inWords, issuesOf } from "../issues.ts";
 import type { Graph } from "../model/graph.ts";
 import { PRIORITY_LIMITS } from "../model/task.ts";

@@ -1,4 +1,7 @@
-/** The commands: what each is called, what it takes, and which module does it. A module is loaded when its command runs. */
+/**
+ * The commands: what each is called, what it takes, and which module does it. A module is loaded when its command runs. Long because there are many
+ * commands; there is no logic in it.
+ */
 import { Argument, Command, CommanderError, Option } from "commander";
 import { SCOPES } from "../access/scope.ts";
 import { CATCH_UP_POLICIES, OVERLAP_POLICIES, SCHEDULE_LIMITS } from "../model/schedule.ts";

@@ -5,7 +5,7 @@ import { TaskiqError } from "../errors.ts";
 import { boundText, inWords, issuesOf } from "../issues.ts";
 import type { Graph, RunMode } from "../model/graph.ts";
 import { RUN_PRIORITY_TAG } from "../model/tags.ts";
-import type { RunRequest } from "./submit-run.ts";
+import type { RunRequest } from "./prepare-run.ts";
 
 export type JobRun = {
   /** The name of a job. */

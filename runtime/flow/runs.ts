@@ -2,8 +2,9 @@
 
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
+import type { RunRequest } from "./prepare-run.ts";
 import { type ReexecuteOptions, reexecuteRun } from "./reexecute-run.ts";
-import type { RunAccepted, RunOptions, RunRequest, RunWriter } from "./submit-run.ts";
+import type { RunAccepted, RunOptions, RunWriter } from "./submit-run.ts";
 
 export type RunSubmitter = {
   submit(request: RunRequest, options: RunOptions): Promise<RunAccepted>;

@@ -51,9 +51,9 @@ export type WriteParts = {
   readonly idempotencyTtlMs: number;
 };
 
-/** How long the submitter has to ring by itself before the executor loop does. */
 /** Between the keys of one task; no key has it. */
 const SEPARATOR = "\u001f";
+/** How long the submitter has to ring by itself before the executor loop does. */
 const FAST_PATH_MS = 5_000;
 const MAX_TASKS_A_STATEMENT = 1_000;
 const MAX_BYTES_A_STATEMENT = 8 * 1024 * 1024;

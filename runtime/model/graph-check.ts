@@ -197,7 +197,7 @@ function checkInputs(step: Step, shape: TaskShape, input: Slot | null, map: Slot
       if (found !== undefined || node.optional) return found ?? null;
       issues.push({
         path: at.join("."),
-        message: `expected ${node.path.join(".") || "a value"} in the element, there is none`,
+        message: `expected ${node.path.length === 0 ? "a value" : node.path.join(".")} in the element, there is none`,
       });
       return undefined;
     });

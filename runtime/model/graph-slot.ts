@@ -27,7 +27,10 @@ export function readSlot(
         const found = part(sources.input, node.path);
         if (found !== undefined || node.optional) return found ?? null;
         misses = true;
-        report(at.join("."), `expected ${node.path.join(".") || "a value"} in the run's input, there is none`);
+        report(
+          at.join("."),
+          `expected ${node.path.length === 0 ? "a value" : node.path.join(".")} in the run's input, there is none`,
+        );
       }
       unknown.push({ at, node });
       return undefined;

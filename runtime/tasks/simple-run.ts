@@ -18,7 +18,7 @@ import { shapesOf } from "../define/task-shape.ts";
 import { TaskiqError } from "../errors.ts";
 import { type Attempt, startAttempt } from "../flow/attempt.ts";
 import { execute, failed, type Outcome } from "../flow/execute.ts";
-import { policyOf } from "../flow/submit-run.ts";
+import { policyOf } from "../flow/prepare-run.ts";
 import { inWords } from "../issues.ts";
 import type { Log } from "../log.ts";
 import { elementKey, type Step } from "../model/graph.ts";

@@ -12,13 +12,12 @@ import { TaskiqError } from "../errors.ts";
 import { requestOfJob, taskNamesOf } from "../flow/job-run.ts";
 import type { RunSubmitter } from "../flow/runs.ts";
 import { PRIORITY_LIMITS } from "../model/task.ts";
+import { COMMAND } from "./command.ts";
 
 export const START_RUN_TASK = "taskiq.start_run";
 
 /** Another attempt finds the same. */
 const FINAL: ReadonlySet<string> = new Set(["unknown_job", "input_invalid", "graph_invalid", "payload_too_large"]);
-/** Needs a scope that whoever enqueues tasks may not have. */
-const COMMAND_TASK = "command";
 
 /** @param parts asked for when the task runs: its own definition is among those that jobs are checked against */
 export function createStartRun(
@@ -39,7 +38,8 @@ export function createStartRun(
       const { runs, jobs } = parts();
       try {
         const request = requestOfJob(wanted, jobs);
-        if (taskNamesOf(request.graph).includes(COMMAND_TASK)) {
+        // It needs a scope that whoever enqueues tasks may not have.
+        if (taskNamesOf(request.graph).includes(COMMAND)) {
           throw new TerminalError(
             `job ${wanted.job}: expected one without the task "command". Start it by POST /v1/runs.`,
           );

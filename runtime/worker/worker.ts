@@ -6,6 +6,8 @@
  * draining: no new polls; the open ones return and their messages go back; what runs has `drainWorkMs` to finish, then it is
  * aborted with reason `shutdown` and its tasks are queued again. A worker also drains by itself when half of its slots are
  * held by handlers that ignore their abort, and when it has held up a deployment for too long.
+ *
+ * Longer than most: the states and what belongs to each are one thing, and every part of the worker is connected here.
  */
 
 import type { Clock } from "../clock.ts";

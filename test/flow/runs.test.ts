@@ -1,11 +1,11 @@
 /** What is done with whole runs: accepted once, executed again, resumed, overdue, followed by a task, pruned. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { endOverdueRuns } from "../../runtime/flow/cancel-run.ts";
+import type { RunRequest } from "../../runtime/flow/prepare-run.ts";
 import { prune } from "../../runtime/flow/prune.ts";
 import { rearm } from "../../runtime/flow/rearm.ts";
 import { reexecuteRun } from "../../runtime/flow/reexecute-run.ts";
 import { resumeRun } from "../../runtime/flow/resume-run.ts";
-import type { RunRequest } from "../../runtime/flow/submit-run.ts";
 import { stepIdOf } from "../../runtime/flow/write-run.ts";
 import type { Graph, Step } from "../../runtime/model/graph.ts";
 import type { PayloadStore } from "../../runtime/payload/payload.ts";

@@ -10,11 +10,11 @@ import { failed } from "../../runtime/flow/execute.ts";
 import { type Breaker, createBreaker } from "../../runtime/worker/breaker.ts";
 import {
   createRecorder,
-  type Recorded,
   type Recorder,
   type RecorderParts,
   type WritableOutcome,
 } from "../../runtime/worker/record.ts";
+import type { Recorded } from "../../runtime/worker/until-recorded.ts";
 import { ask, createTasks, readTask, type TaskColumns } from "../support/tasks.ts";
 import type { Rig } from "./rig.ts";
 
