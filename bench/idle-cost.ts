@@ -14,7 +14,7 @@ import {
 import type { Values } from "../infra/config-keys.ts";
 import type { Watched, WatchedQueue } from "../infra/watched.ts";
 import { createEmf, type MetricValues } from "../runtime/metrics/emf.ts";
-import { METRICS, type MetricName } from "../runtime/metrics/names.ts";
+import { METRICS, type Metric, type MetricName } from "../runtime/metrics/names.ts";
 import { DEFAULT_POLICY } from "../runtime/model/scaling.ts";
 import { databasePrice, PRICES } from "./prices.ts";
 
@@ -152,8 +152,8 @@ function watchedQueues({ queues, cancellation, retentionSeconds }: Values): Watc
 /** Each value of a dimension is a metric of its own. The sum is that of a month in which every metric is written. */
 export function customMetrics({ queues, workerMin }: Values): number {
   const polled = polledQueues({ queues });
-  return Object.values(METRICS).reduce((sum, { source, dimensions }) => {
-    if (source === "worker" && workerMin === 0) return sum;
+  return Object.values<Metric>(METRICS).reduce((sum, { source, dimensions, sporadic }) => {
+    if ((source === "worker" && workerMin === 0) || sporadic === true) return sum;
     return sum + (dimensions.some((one) => one === "Queue") ? polled : 1);
   }, 0);
 }
@@ -185,8 +185,10 @@ export function lineBytes(of: "worker" | "executor" | "queue"): number {
     write,
   });
   const names = (Object.keys(METRICS) as MetricName[]).filter((name) => {
-    const isOfQueue = METRICS[name].dimensions.some((one) => one === "Queue");
-    return of === "queue" ? isOfQueue : !isOfQueue && METRICS[name].source === of;
+    const { dimensions, source, sporadic }: Metric = METRICS[name];
+    if (sporadic === true) return false;
+    const isOfQueue = dimensions.some((one) => one === "Queue");
+    return of === "queue" ? isOfQueue : !isOfQueue && source === of;
   });
   const values: MetricValues = Object.fromEntries(names.map((name) => [name, 100]));
   emf.put(values, ...(of === "queue" ? ["default"] : []));

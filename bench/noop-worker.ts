@@ -4,6 +4,7 @@ import { systemClock as clock } from "../runtime/clock.ts";
 import { createRegistry } from "../runtime/define/registry.ts";
 import { createAnnouncer } from "../runtime/flow/announce.ts";
 import { openLog } from "../runtime/log.ts";
+import { openMetrics } from "../runtime/metrics/open-metrics.ts";
 import { openPayloadStore } from "../runtime/payload/s3.ts";
 import { openDatabase } from "../runtime/postgres/pool.ts";
 import { openQueues } from "../runtime/queue/sqs.ts";
@@ -19,6 +20,8 @@ const {
   bucket,
   slots = 200,
   queueNames: usual = ["default"],
+  /** How it is watched: `off` or `prometheus`. */
+  variant = "off",
 } = JSON.parse(String(process.env.BENCH));
 const credentials = { accessKeyId: "test", secretAccessKey: "test" };
 const log = openLog({ level: "warn", format: "json", service: "bench-worker" });
@@ -26,9 +29,20 @@ const pool = (max: number, applicationName: string) => openDatabase({ connection
 const database = pool(8, "bench-worker");
 const commitDatabase = pool(4, "bench-commit");
 const beatDatabase = pool(1, "bench-beat");
-const queues = openQueues({ region: "us-east-1", endpoint, credentials, queues: queueUrls });
-const payloads = openPayloadStore({ region: "us-east-1", endpoint, credentials, bucket, maxBytes: 16_777_216 });
+const metrics = variant === "prometheus" ? observed() : null;
+const region = "us-east-1";
+const queues = openQueues({ region, endpoint, credentials, queues: queueUrls, observer: metrics?.queues });
+const payloads = openPayloadStore({ region, endpoint, credentials, bucket, maxBytes: 16_777_216 });
 const announcer = createAnnouncer({ database, queues, payloads, log });
+
+/** Scraped every second. */
+function observed() {
+  const names = { namespace: "bench", stack: "bench", role: "worker", version: "bench" } as const;
+  const kinds = { prometheus: true, emf: false };
+  const opened = openMetrics({ ...kinds, ...names, intervalMs: 20_000, clock, write: () => {} });
+  setInterval(() => void opened.shown?.text(), 1_000).unref();
+  return { queues: opened.queues, worker: opened.worker("bench") };
+}
 
 let left = 0;
 let onDone: () => void = () => {};
@@ -53,6 +67,7 @@ function newWorker(queueNames: readonly string[]): Worker {
     commitDatabase,
     beatDatabase,
     ring: announcer.ring,
+    ...(metrics !== null && { metrics: metrics.worker }),
     log,
     clock,
     settings: {

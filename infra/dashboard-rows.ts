@@ -23,7 +23,7 @@ export function dashboardRows(
   return [
     ...(alarmArns === undefined ? [] : [{ height: 4, widgets: [alarmStates("Alarms", alarmArns)] }]),
     heading("## Promises"),
-    row(oldest(watched), outcomes(watched), deadLetters(watched)),
+    row(oldest(watched), durations(watched), outcomes(watched), deadLetters(watched)),
     heading("## Flow"),
     row(backlog(watched), depth(watched), traffic(watched), outbox(watched)),
     heading("## Workers"),
@@ -46,6 +46,17 @@ function oldest(watched: Watched): Graph {
     line(queue.name, queueMetric(queue, "ApproximateAgeOfOldestMessage", "Maximum")),
   );
   return { title: "Oldest task", unit: "seconds", lines: [due, ...ages] };
+}
+
+/** Of the tasks that end: what SQS measures is how long messages wait, and a message may ring several times for one task, or none. */
+function durations(watched: Watched): Graph {
+  const lines = (name: "QueueWaitSeconds" | "RunSeconds", label: string) =>
+    ["p50", "p95", "p99"].map((stat) => line(`${label} ${stat}`, ownMetric(watched, name, stat)));
+  return {
+    title: "Waits and runs",
+    unit: "seconds",
+    lines: [...lines("QueueWaitSeconds", "waited"), ...lines("RunSeconds", "ran")],
+  };
 }
 
 function outcomes(watched: Watched): Graph {
@@ -150,6 +161,7 @@ function trouble(watched: Watched): Graph {
     unit: "count a minute",
     lines: [
       line("leases lost", ownMetric(watched, "LeasesLost", "Sum")),
+      line("leases expired", ownMetric(watched, "LeasesExpired", "Sum")),
       line("leaked slots", ownMetric(watched, "LeakedSlots", "Maximum")),
       line("event loop p99, ms", ownMetric(watched, "EventLoopDelayMs", "Maximum"), { axis: "right" }),
     ],

@@ -95,9 +95,16 @@ function ownAlarms(watched: Watched): AlarmRule[] {
       runbook: "leases-lost",
       means: "More than 1 % of attempts lose their lease: workers die, block or lose the database.",
       todo: "Look for task.lost, eventloop.blocked and heartbeat.failed in the workers' log.",
+      // A worker that is gone says nothing of its attempts: whoever recovers them does. One that was only silent says it too, of the same ones.
       signal: {
-        expression: "IF(FILL(lost, 0) > 0, 100 * lost / IF(FILL(started, 0) > lost, started, lost), 0)",
-        of: { lost: ownMetric(watched, "LeasesLost", "Sum"), started: ownMetric(watched, "Started", "Sum") },
+        expression:
+          "IF(FILL(lost, 0) + FILL(expired, 0) > 0, 100 * IF(FILL(lost, 0) > FILL(expired, 0), FILL(lost, 0), FILL(expired, 0)) / " +
+          "IF(FILL(started, 0) > FILL(lost, 0) + FILL(expired, 0), FILL(started, 0), FILL(lost, 0) + FILL(expired, 0)), 0)",
+        of: {
+          lost: ownMetric(watched, "LeasesLost", "Sum"),
+          expired: ownMetric(watched, "LeasesExpired", "Sum"),
+          started: ownMetric(watched, "Started", "Sum"),
+        },
       },
       comparison: ">",
       threshold: 1,

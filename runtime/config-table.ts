@@ -8,6 +8,7 @@ import { KEY_ENVIRONMENT } from "./access/key.ts";
 import type { Given } from "./config-source.ts";
 import {
   choice,
+  choices,
   commaList,
   integer,
   optionalText,
@@ -465,7 +466,8 @@ const WORKER = {
     default: "127.0.0.1",
   }),
   TASKIQ_PROBE_PORT: integer({
-    meaning: "The port of a worker's liveness server; 0 turns it off. Workers on one machine need different ones.",
+    meaning:
+      "The port of a worker's or an executor's liveness server, which serves /metrics as well; 0 turns it off. Processes on one machine need different ones.",
     unit: "count",
     min: 0,
     max: 65_535,
@@ -667,28 +669,28 @@ const SCALING = {
 };
 
 const METRICS = {
-  TASKIQ_METRICS: choice({
+  TASKIQ_METRICS: choices({
     meaning:
-      "Whether metrics are written to standard output as lines in CloudWatch's embedded metric format (emf), which become metrics by themselves in a log group of ECS.",
-    words: ["off", "emf"],
-    default: "off",
+      "How metrics are shown: to whoever asks for /metrics of the API or of the liveness server (prometheus), and as lines on standard output in CloudWatch's embedded metric format (emf), which become metrics by themselves in a log group of ECS.",
+    words: ["prometheus", "emf"],
+    default: "prometheus",
   }),
   TASKIQ_METRICS_NAMESPACE: text({
-    meaning: "The namespace of these metrics.",
+    meaning: "The namespace of the metrics in CloudWatch.",
     expected: "up to 100 letters, digits, dots, slashes, hyphens and underscores",
     hint: "For example taskiq.",
     default: "taskiq",
     pattern: (value) => /^[A-Za-z0-9._/-]{1,100}$/.test(value),
   }),
   TASKIQ_METRICS_STACK: text({
-    meaning: "The value of the metrics' dimension Stack, which tells the deployments of one account apart.",
+    meaning: "The value of their dimension Stack, which tells the deployments of one account apart.",
     expected: "up to 100 letters, digits, dots, hyphens and underscores",
     hint: "For example production.",
     default: "local",
     pattern: (value) => /^[A-Za-z0-9._-]{1,100}$/.test(value),
   }),
   TASKIQ_METRICS_INTERVAL_MS: integer({
-    meaning: "How often these lines are written.",
+    meaning: "How often these lines are written, and how often the whole system is looked at for either.",
     unit: "milliseconds",
     min: 1_000,
     max: HOUR_MS,

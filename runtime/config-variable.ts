@@ -72,6 +72,27 @@ export function choice<const Words extends readonly [string, ...string[]]>(
   });
 }
 
+/** Some of a few words, separated by commas, or `off` for none of them. Each at most once. */
+export function choices<const Words extends readonly [string, ...string[]]>(
+  entry: Entry & { words: Words; default: Words[number] },
+): Variable<readonly Words[number][]> {
+  const known: readonly string[] = entry.words;
+  const schema = z
+    .string()
+    .transform((value) => value.split(",").map((word) => word.trim()))
+    .refine((words) => new Set(words).size === words.length && words.every((word) => known.includes(word)))
+    .or(z.literal("off").transform((): string[] => []))
+    // Each was found among the words.
+    .transform((words) => words as Words[number][]);
+  return withDefault(entry, {
+    schema,
+    default: [entry.default],
+    expected: `off, or some of ${entry.words.join(", ")} with commas between them`,
+    hint: `For example ${entry.words.join(",")}.`,
+    text: entry.default,
+  });
+}
+
 type TextRule = { readonly expected: string; readonly hint: string; readonly pattern: (text: string) => boolean };
 
 /** A text with a default. */

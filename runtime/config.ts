@@ -140,6 +140,10 @@ export type ScalingConfig = {
 };
 
 export type MetricsConfig = {
+  /** Served at `/metrics`. */
+  readonly prometheus: boolean;
+  /** Written as lines. */
+  readonly emf: boolean;
   readonly namespace: string;
   /** The dimension `Stack`. */
   readonly stack: string;
@@ -286,9 +290,11 @@ function serviceConfig(values: Values<typeof VARIABLES>, role: ServiceConfig["ro
       limitMs: values.TASKIQ_PROTECT_LIMIT_MS,
     },
     metrics:
-      values.TASKIQ_METRICS === "off"
+      values.TASKIQ_METRICS.length === 0
         ? null
         : {
+            prometheus: values.TASKIQ_METRICS.includes("prometheus"),
+            emf: values.TASKIQ_METRICS.includes("emf"),
             namespace: values.TASKIQ_METRICS_NAMESPACE,
             stack: values.TASKIQ_METRICS_STACK,
             intervalMs: values.TASKIQ_METRICS_INTERVAL_MS,

@@ -25,9 +25,7 @@ import { createRunWriter } from "./flow/submit-run.ts";
 import { createProcessGroups } from "./isolation/groups.ts";
 import { createProcessPool } from "./isolation/pool.ts";
 import { type Log, openLog, standardOutput } from "./log.ts";
-import { createEmf } from "./metrics/emf.ts";
-import { createExecutorMetrics } from "./metrics/executor-metrics.ts";
-import { createWorkerMetrics } from "./metrics/worker-metrics.ts";
+import { openMetrics } from "./metrics/open-metrics.ts";
 import { DEFAULT_POLICY } from "./model/scaling.ts";
 import { openPayloadStore } from "./payload/s3.ts";
 import { migrate } from "./postgres/migrate.ts";
@@ -71,12 +69,20 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
     return;
   }
 
+  const metrics =
+    config.metrics === null
+      ? null
+      : openMetrics({ ...config.metrics, role: config.role, version: VERSION, clock, write });
+  const shown = metrics?.shown ?? null;
   const stops: (() => Promise<void>)[] = [];
   // From here on: whoever waits for the database can be told to stop.
   const stop = stopOnSignals({ log, clock, budgetMs: config.worker.drainBudgetMs, stops });
 
-  const open = (purpose: string, max: number, limits: Partial<DatabaseOptions> = {}): Database =>
-    openPool(config, purpose, max, log, { password, ...limits });
+  const open = (purpose: string, max: number, limits: Partial<DatabaseOptions> = {}): Database => {
+    const pool = openPool(config, purpose, max, log, { password, ...limits });
+    metrics?.pool(purpose, pool);
+    return pool;
+  };
   const database = open(config.role, config.database.pool);
   await whenSchemaFits(database, {
     migrateFirst: config.role === "all" ? migrateDatabase : null,
@@ -89,8 +95,9 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
     region: config.aws.region,
     ...(config.aws.endpointUrl !== null && { endpoint: config.aws.endpointUrl }),
   };
-  const queues = openQueues({ ...aws, queues: config.queues });
-  const payloads = openPayloadStore({ ...aws, bucket: config.payload.bucket, maxBytes: config.payload.maxBytes });
+  const queues = openQueues({ ...aws, queues: config.queues, observer: metrics?.queues });
+  const store = openPayloadStore({ ...aws, bucket: config.payload.bucket, maxBytes: config.payload.maxBytes });
+  const payloads = metrics?.payloads(store) ?? store;
   const announcer = createAnnouncer({ database, queues, payloads, log });
   const { modules, warmProcesses, processEnvNames, commandEnvNames: envNames } = config.tasks;
   const environment = environmentOfProcess();
@@ -104,7 +111,6 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   const { inlineBytes: inlinePayloadBytes } = config.payload;
   await publish(database, { registry: tasks, queues: config.queues, inlinePayloadBytes, ...config.submit }, clock);
   const middlewares = [loggingMiddleware(log, config.log.tasks)];
-  const metrics = config.metrics === null ? null : { ...config.metrics, clock, write };
   const chain = chainMiddlewares(middlewares, log);
   const submitting = {
     database,
@@ -113,6 +119,7 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
     queues,
     inlinePayloadBytes,
     maxPayloadBytes: config.payload.maxBytes,
+    observer: metrics?.submitting,
     ...config.submit,
   };
   const submitter = createSubmitter({ ...submitting, registry: tasks, middlewares: chain });
@@ -130,7 +137,15 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
         intervalMs: config.executor.pruneIntervalMs,
         step: () => pruneAccess(database, auditRetentionMs),
       },
-      createSchedules({ database, submitter, announcer, middlewares: chain, log, clock }),
+      createSchedules({
+        database,
+        submitter,
+        announcer,
+        middlewares: chain,
+        log,
+        clock,
+        observer: metrics?.submitting,
+      }),
     ];
     if (config.scaling !== null) {
       const { cluster, service, intervalMs, ...numbers } = config.scaling;
@@ -152,10 +167,8 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       const queue = openQueue({ ...aws, name: "cancel", url: config.cancelQueueUrl });
       extraLoops.push(createCancelRequests({ queue, database, log }));
     }
-    if (metrics !== null) {
-      const { intervalMs } = metrics;
-      extraLoops.push(createExecutorMetrics({ emf: createEmf(metrics), database, queues, intervalMs }));
-    }
+    const known = { queues: new Set(queues.names), tasks: new Set(registry.keys()), jobs: new Set(jobs.keys()) };
+    extraLoops.push(...(metrics?.loops({ database, queues, known }) ?? []));
     const executor = createExecutor({
       database,
       payloads,
@@ -165,9 +178,15 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       clock,
       settings: { ...config.executor, leaseMs: config.worker.leaseMs },
       extraLoops,
+      onReaped: metrics?.reaped,
     });
     executor.start();
     stops.push(executor.stop);
+    // The API has routes of its own for this.
+    if (config.role === "executor" && config.worker.probe !== null) {
+      const probe = await startProbe({ ...config.worker.probe, live: () => ALIVE, metrics: shown });
+      log.info("probe.started", { host: config.worker.probe.host, port: probe.port });
+    }
   }
 
   if (config.role === "api" || config.role === "all") {
@@ -189,6 +208,7 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       version: VERSION,
       demo: config.http.demo,
       access: config.access,
+      metrics: shown,
     });
     log.info("api.started", await api.listen(config.http));
     if (config.access.auth === "none" && !isLoopback(config.http.host))
@@ -231,13 +251,7 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       clock,
       revision: await readRevision(config.protection.metadataUrl),
       protection: createProtection({ ...config.protection, log, clock }),
-      ...(metrics !== null && {
-        metrics: createWorkerMetrics({
-          emf: createEmf({ ...metrics, worker: workerName }),
-          clock,
-          intervalMs: metrics.intervalMs,
-        }),
-      }),
+      ...(metrics !== null && { metrics: metrics.worker(workerName) }),
       settings: {
         ...config.worker,
         inlinePayloadBytes: config.payload.inlineBytes,
@@ -251,11 +265,14 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
     });
     void worker.stopped.then(() => stop("the worker has stopped"));
     if (config.worker.probe !== null) {
-      const probe = await startProbe({ ...config.worker.probe, live: worker.live });
+      const probe = await startProbe({ ...config.worker.probe, live: worker.live, metrics: shown });
       log.info("probe.started", { host: config.worker.probe.host, port: probe.port });
     }
   }
 }
+
+/** Its loops go on after whatever fails: that it answers is all there is to ask. */
+const ALIVE = { ok: true, why: "the event loop turns" };
 
 /** The worker ends a commit at its timeout; the server a second later, if the worker is frozen meanwhile. */
 function commitLimits(commitTimeoutMs: number): Partial<DatabaseOptions> {

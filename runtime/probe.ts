@@ -1,7 +1,8 @@
 /**
  * Liveness of a worker process: is restarting it the cure? That the server answers shows that the event loop turns; the
  * rest is whether the poll loop still goes round. The database and SQS are never asked: when they are away a restart
- * cures nothing, and would cost every running attempt. Two routes need no framework, so this is plain node:http.
+ * cures nothing, and would cost every running attempt. Prometheus finds the process's metrics beside it. Two routes need no framework, so this
+ * is plain node:http.
  */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -54,19 +55,28 @@ export function followProgress(clock: Clock, maxSilenceMs: number = MAX_SILENCE_
   };
 }
 
+export type ProbeOptions = {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  live(): Liveness;
+  /** What `/metrics` shows. Absent or null: that there are none. */
+  readonly metrics?: { text(): Promise<string>; readonly contentType: string } | null;
+};
+
 /**
- * Serves `GET /livez`: 200 while `live` says so, else 503; either way with its sentence. `port` 0 takes a free one.
+ * Serves `GET /livez`: 200 while `live` says so, else 503; either way with its sentence. And `GET /metrics`.
  * Does not keep the process alive. Throws TaskiqError `config_invalid` when the address cannot be listened on.
  */
-export async function startProbe(options: { host: string; port: number; live(): Liveness }): Promise<Probe> {
-  const { host, port, live } = options;
-  const server = createServer({ requestTimeout: 5_000, headersTimeout: 5_000 }, (request, response) => {
+export async function startProbe({ host, port, live, metrics = null }: ProbeOptions): Promise<Probe> {
+  const server = createServer({ requestTimeout: 5_000, headersTimeout: 5_000 }, async (request, response) => {
     const path = request.url?.split("?", 1)[0];
-    const known = path === "/livez" && (request.method === "GET" || request.method === "HEAD");
-    const { status, why } = known ? answer(live) : { status: 404, why: "GET /livez is all that is served here" };
+    const reads = request.method === "GET" || request.method === "HEAD";
+    const { status, text, type } =
+      reads && path === "/livez" ? answer(live) : reads && path === "/metrics" ? await shown(metrics) : NOT_SERVED;
     // Each connection serves one request: an idle one would hold up a stopping process.
-    response.writeHead(status, { "content-type": "text/plain; charset=utf-8", connection: "close" });
-    response.end(`${why}\n`);
+    response.writeHead(status, { "content-type": type, connection: "close" });
+    response.end(text);
   });
   await listen(server, host, port);
   server.unref();
@@ -82,12 +92,29 @@ export async function startProbe(options: { host: string; port: number; live(): 
   };
 }
 
-function answer(live: () => Liveness): { status: number; why: string } {
+type Answer = { readonly status: number; readonly text: string; readonly type: string };
+
+function sentence(status: number, why: string): Answer {
+  return { status, text: `${why}\n`, type: "text/plain; charset=utf-8" };
+}
+
+const NOT_SERVED = sentence(404, "GET /livez and GET /metrics are all that is served here");
+
+function answer(live: () => Liveness): Answer {
   try {
     const { ok, why } = live();
-    return { status: ok ? 200 : 503, why };
+    return sentence(ok ? 200 : 503, why);
   } catch (error) {
-    return { status: 503, why: `could not tell: ${describeError(error).message}` };
+    return sentence(503, `could not tell: ${describeError(error).message}`);
+  }
+}
+
+async function shown(metrics: NonNullable<ProbeOptions["metrics"]> | null): Promise<Answer> {
+  if (metrics === null) return sentence(404, "no metrics: put prometheus into TASKIQ_METRICS to have them here");
+  try {
+    return { status: 200, text: await metrics.text(), type: metrics.contentType };
+  } catch (error) {
+    return sentence(500, `could not be read: ${describeError(error).message}`);
   }
 }
 

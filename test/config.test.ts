@@ -81,7 +81,7 @@ describe("a minimal environment", () => {
       payload: { bucket: "payloads", inlineBytes: 65_536, maxBytes: 16_777_216 },
       scaling: null,
       protection: { agentUrl: null, metadataUrl: null, afterMs: 1_000, limitMs: 1_800_000 },
-      metrics: null,
+      metrics: { prometheus: true, emf: false, namespace: "taskiq", stack: "local", intervalMs: 20_000 },
       tasks: { modules: [], warmProcesses: 1, processEnvNames: [], commandEnvNames: null },
     });
   });
@@ -93,6 +93,28 @@ describe("a minimal environment", () => {
 });
 
 describe("given values", () => {
+  it.each([
+    ["prometheus", { prometheus: true, emf: false }],
+    ["emf", { prometheus: false, emf: true }],
+    ["prometheus,emf", { prometheus: true, emf: true }],
+    [" emf, prometheus ", { prometheus: true, emf: true }],
+  ])("say how metrics are shown: %j", (TASKIQ_METRICS, kinds) => {
+    expect(service({ TASKIQ_METRICS }).metrics).toMatchObject(kinds);
+  });
+
+  it("show no metrics where they are off", () => {
+    expect(service({ TASKIQ_METRICS: "off" }).metrics).toBeNull();
+  });
+
+  it.each(["statsd", "emf,emf", "off,emf", "prometheus;emf"])(
+    "refuse %j as a way to show metrics",
+    (TASKIQ_METRICS) => {
+      expect(() => service({ TASKIQ_METRICS })).toThrow(
+        "TASKIQ_METRICS: expected off, or some of prometheus, emf with commas between them, got",
+      );
+    },
+  );
+
   it("are read with the blanks around them cut off", () => {
     const config = service({
       SERVICE_ROLE: " worker ",

@@ -2,15 +2,18 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Clock } from "../runtime/clock.ts";
-import { followProgress, type Liveness, type Probe, startProbe } from "../runtime/probe.ts";
+import { followProgress, type Liveness, type Probe, type ProbeOptions, startProbe } from "../runtime/probe.ts";
 
 const probes: Probe[] = [];
 afterEach(async () => {
   await Promise.all(probes.splice(0).map((probe) => probe.close()));
 });
 
-async function started(live: () => Liveness): Promise<{ probe: Probe; url: string }> {
-  const probe = await startProbe({ host: "127.0.0.1", port: 0, live });
+async function started(
+  live: () => Liveness,
+  metrics: ProbeOptions["metrics"] = null,
+): Promise<{ probe: Probe; url: string }> {
+  const probe = await startProbe({ host: "127.0.0.1", port: 0, live, metrics });
   probes.push(probe);
   return { probe, url: `http://127.0.0.1:${probe.port}` };
 }
@@ -33,6 +36,28 @@ describe("startProbe", () => {
     });
     const answer = await fetch(`${url}/livez`);
     expect([answer.status, await answer.text()]).toEqual([503, "could not tell: no loop\n"]);
+  });
+
+  it("shows the metrics it is given, in their own type", async () => {
+    const metrics = { text: async () => "taskq_busy_ratio 1\n", contentType: "text/plain; version=0.0.4" };
+    const { url } = await started(() => ({ ok: true, why: "" }), metrics);
+    const answer = await fetch(`${url}/metrics`);
+    expect([answer.status, answer.headers.get("content-type"), await answer.text()]).toEqual([
+      200,
+      "text/plain; version=0.0.4",
+      "taskq_busy_ratio 1\n",
+    ]);
+  });
+
+  it("says how to have metrics where there are none, and what failed where they cannot be read", async () => {
+    const none = await fetch(`${(await started(() => ({ ok: true, why: "" }))).url}/metrics`);
+    expect([none.status, await none.text()]).toEqual([
+      404,
+      "no metrics: put prometheus into TASKIQ_METRICS to have them here\n",
+    ]);
+    const broken = { text: () => Promise.reject(new Error("no registry")), contentType: "text/plain" };
+    const failed = await fetch(`${(await started(() => ({ ok: true, why: "" }), broken)).url}/metrics`);
+    expect([failed.status, await failed.text()]).toEqual([500, "could not be read: no registry\n"]);
   });
 
   it("serves nothing else", async () => {

@@ -26,6 +26,7 @@ import { healthRoutes } from "./health-routes.ts";
 import { jobRoutes } from "./job-routes.ts";
 import { keyRoutes } from "./key-routes.ts";
 import { listRoutes } from "./list-routes.ts";
+import { type ApiMetrics, measureRequests, metricsRoutes } from "./metrics-routes.ts";
 import { documentRoutes } from "./openapi.ts";
 import { refuseOtherMethods } from "./other-methods.ts";
 import { answerProblems, sendProblem } from "./problem.ts";
@@ -67,6 +68,8 @@ export type ApiParts = {
   readonly demo: boolean;
   /** Graphs of steps. Without it there are no routes for them. */
   readonly runs?: { readonly submitter: RunSubmitter; readonly jobs: JobRegistry };
+  /** What `/metrics` shows. Absent or null: that there are none. */
+  readonly metrics?: ApiMetrics | null;
   readonly access: {
     /** `none`: everybody may do everything. */
     readonly auth: "keys" | "none";
@@ -133,6 +136,7 @@ export async function createApi(parts: ApiParts): Promise<Api> {
     done();
   });
 
+  measureRequests(app, parts.metrics ?? null);
   const verifier = createVerifier({ database, clock });
   const { auth, environment } = parts.access;
   guardRoutes(app, auth === "none" ? null : verifier);
@@ -167,6 +171,7 @@ export async function createApi(parts: ApiParts): Promise<Api> {
   keyRoutes(app, { database, environment, forget: verifier.forget });
   auditRoutes(app, { database });
   healthRoutes(app, { database, queues, clock, draining: () => draining });
+  metricsRoutes(app, parts.metrics ?? null);
   refuse();
   await app.ready();
 

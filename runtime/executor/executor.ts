@@ -8,7 +8,7 @@ import type { Announcer } from "../flow/announce.ts";
 import { endOverdueRuns } from "../flow/cancel-run.ts";
 import { sweepLimits } from "../flow/limits.ts";
 import { prune } from "../flow/prune.ts";
-import { reap } from "../flow/reap.ts";
+import { type Reaped, reap } from "../flow/reap.ts";
 import { ringAgain } from "../flow/ring-again.ts";
 import type { Log } from "../log.ts";
 import type { PayloadStore } from "../payload/payload.ts";
@@ -26,6 +26,8 @@ export type ExecutorParts = {
   readonly settings: ExecutorSettings;
   /** What else runs here, such as scaler and metrics: they see to it themselves that one process acts (turn.ts). Default none. */
   readonly extraLoops?: readonly ExecutorLoop[];
+  /** Hears of attempts whose lease ran out, in the reap step: returns at once and never throws. */
+  readonly onReaped?: ((tasks: readonly Reaped[]) => void) | undefined;
 };
 
 export type ExecutorSettings = {
@@ -74,6 +76,7 @@ export function createExecutor(parts: ExecutorParts): Executor {
       if (reaped.length > 0) {
         const failed = reaped.filter((task) => task.state === "failed").length;
         const workers = [...new Set(reaped.map((task) => task.worker))];
+        parts.onReaped?.(reaped);
         log.warn("reap.recovered", { count: reaped.length, failed, workers });
       }
       return reaped.length === REAP_BATCH;

@@ -22,11 +22,13 @@ export type Attempt = {
   readonly abortReason: AbortReason | null;
   /** Resolves `graceMs` after the abort: from then on nobody waits for the handler. */
   readonly abandoned: Promise<void>;
+  /** Whether that time has come. */
+  readonly outlastedGrace: boolean;
   /**
    * Gives the handler the task's `graceMs` to end, or `longestGraceMs` where that is shorter.
-   * Aborted by the first call; later ones, and those after `settle`, change nothing.
+   * Aborted by the first call; later ones, and those after `settle`, change nothing and return false.
    */
-  abort(reason: AbortReason, longestGraceMs?: number): void;
+  abort(reason: AbortReason, longestGraceMs?: number): boolean;
   /** Made when the handler asks for it: most never do. */
   signal(): AbortSignal;
   /** Clears the timers. */
@@ -39,17 +41,24 @@ export function startAttempt(task: ClaimedTask, nowMs: number): Attempt {
   let abandon: () => void = () => {};
   let graceTimer: NodeJS.Timeout | undefined;
   let settled = false;
+  let outlasted = false;
   const abandoned = new Promise<void>((resolve) => {
     abandon = resolve;
   });
   const timeoutTimer = setTimeout(abort, task.policy.timeoutMs, "timeout");
 
-  function abort(why: AbortReason, longestGraceMs = Number.POSITIVE_INFINITY): void {
-    if (reason !== null || settled) return;
+  function abort(why: AbortReason, longestGraceMs = Number.POSITIVE_INFINITY): boolean {
+    if (reason !== null || settled) return false;
     reason = why;
     clearTimeout(timeoutTimer);
     controller?.abort(why);
-    graceTimer = setTimeout(abandon, Math.min(task.policy.graceMs, longestGraceMs));
+    graceTimer = setTimeout(leaveBehind, Math.min(task.policy.graceMs, longestGraceMs));
+    return true;
+  }
+
+  function leaveBehind(): void {
+    outlasted = true;
+    abandon();
   }
 
   return {
@@ -62,6 +71,9 @@ export function startAttempt(task: ClaimedTask, nowMs: number): Attempt {
       return reason;
     },
     abandoned,
+    get outlastedGrace() {
+      return outlasted;
+    },
     abort,
     signal() {
       if (controller === undefined) {

@@ -21,6 +21,7 @@ import type { Database } from "../postgres/pool.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
 import { groupKeyOf } from "../wire/group.ts";
 import { createLimitBook } from "./limit-book.ts";
+import type { SubmitObserver } from "./submit-observer.ts";
 import { type PreparedRun, type PreparedStep, stepIdOf } from "./write-run.ts";
 
 export type RunRequest = {
@@ -46,6 +47,8 @@ export type PreparerParts = {
   readonly queues: QueueSet;
   readonly inlinePayloadBytes: number;
   readonly maxPayloadBytes: number;
+  /** Counts inputs. */
+  readonly observer?: Pick<SubmitObserver, "inputStored"> | undefined;
 };
 
 const STORED_AT_ONCE = 16;
@@ -150,7 +153,9 @@ export function createRunPreparer(
         : [{ key: `steps:${tenant}:${concurrency.key}`, max: concurrency.max_running, intervalMs: null }];
     const settings = await limits.of(definition, queue, options, step.input ?? null, own);
     const text = encoded(step.input, `steps.${step.key}.input`);
-    const stored = text !== null && Buffer.byteLength(text) > parts.inlinePayloadBytes;
+    const bytes = text === null ? 0 : Buffer.byteLength(text);
+    if (text !== null) parts.observer?.inputStored(bytes);
+    const stored = text !== null && bytes > parts.inlinePayloadBytes;
     const id = stepIdOf(runId, step.key);
     const plan = {
       ...(waits && { refers: true as const }),

@@ -102,6 +102,7 @@ export async function reexecuteRun(
       parentRunId: runId,
       rootRunId: origin.root_run_id,
       choice: { runId, steps },
+      repeated: (run) => repeatedSteps(run, choose(run), was),
       moreSteps: (run) => takenOver(run, choose(run), was).elements,
       write: (tx, run) => write(tx, runId, run, choose(run), was),
     },
@@ -194,6 +195,16 @@ function takenOver(
     }
   }
   return { kept, again, elements };
+}
+
+/** Each step that runs again, and a mapped one once more for each of its elements that does. */
+function repeatedSteps(run: PreparedRun, { repeated, partly }: Choice, was: ReadonlyMap<string, Was>): PreparedStep[] {
+  return run.steps.flatMap((step) => {
+    const elements = partly.has(step.key) ? (was.get(step.key)?.elements ?? 0) : 0;
+    const keys = Array.from({ length: elements }, (_, index) => elementKey(step.key, index));
+    const again = keys.filter((key) => was.get(key)?.state !== "succeeded").map(() => step);
+    return repeated.has(step.key) ? [step, ...again] : again;
+  });
 }
 
 async function write(

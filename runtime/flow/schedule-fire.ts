@@ -15,6 +15,7 @@ import type { Announcer, Doorbell } from "./announce.ts";
 import { type ScheduleColumns, taskOf, timingOf } from "./schedule-row.ts";
 import { timesOf } from "./schedule-times.ts";
 import type { Submitter } from "./submit.ts";
+import type { SubmitObserver } from "./submit-observer.ts";
 import { type PreparedTask, writeInside } from "./write-submissions.ts";
 
 export type FireParts = {
@@ -24,6 +25,8 @@ export type FireParts = {
   readonly middlewares: Middlewares;
   /** How long a schedule may be due whose task this process cannot make, before it is disabled: another process may know the task. */
   readonly patienceMs: number;
+  /** Counts what is written. */
+  readonly observer?: SubmitObserver | undefined;
 };
 
 export type FireOptions = {
@@ -132,6 +135,7 @@ async function write(firings: readonly Firing[], parts: FireParts): Promise<Writ
     const { fired, doorbells } = await writeTogether(firings, parts.database);
     parts.announcer.ring(doorbells);
     for (const { tasks } of fired) {
+      for (const { sending } of tasks) parts.observer?.enqueued(sending.queue, sending.name);
       for (const task of tasks) await parts.middlewares.call("postSend", task.sending);
     }
     return { fired, refusals: [] };

@@ -11,7 +11,8 @@ import { isConnectionError, isSerializationError, type Transaction } from "../po
 import type { Announcer, Doorbell } from "./announce.ts";
 import { createRunPreparer, type PreparerParts, type RunRequest } from "./prepare-run.ts";
 import { sorted } from "./submit.ts";
-import { type PreparedRun, type RunKey, writeRunRow, writeSteps } from "./write-run.ts";
+import type { SubmitObserver } from "./submit-observer.ts";
+import { type PreparedRun, type PreparedStep, type RunKey, writeRunRow, writeSteps } from "./write-run.ts";
 import { mismatch, readIdempotency } from "./write-submissions.ts";
 
 export type RunOptions = { readonly tenant: string; readonly idempotencyKey?: string | undefined };
@@ -22,6 +23,8 @@ export type RunAccepted = { readonly kind: "created" | "replayed"; readonly runI
 export type RunParts = PreparerParts & {
   readonly announcer: Announcer;
   readonly idempotencyTtlMs: number;
+  /** Counts what is written. */
+  readonly observer?: SubmitObserver | undefined;
 };
 
 /** The run that this one repeats. */
@@ -32,6 +35,8 @@ export type RunOrigin = {
   readonly choice: unknown;
   /** Writes the steps; the row of the run is there. Returns the doorbells to ring. */
   readonly write: (tx: Transaction, run: PreparedRun) => Promise<readonly Doorbell[]>;
+  /** The steps that are to run, elements included: those that are kept are not among them. */
+  readonly repeated: (run: PreparedRun) => readonly Pick<PreparedStep, "queue" | "task">[];
   /** Steps that are kept beside those of the graph. */
   readonly moreSteps: (run: PreparedRun) => number;
 };
@@ -73,6 +78,9 @@ export function createRunWriter(parts: RunParts): RunWriter {
     const readied = await repeatedly(made);
     if (readied !== null) {
       parts.announcer.ring(readied);
+      const steps = origin === undefined ? run.steps : origin.repeated(run);
+      for (const { queue, task } of run.onFinished === null ? steps : [...steps, run.onFinished])
+        parts.observer?.enqueued(queue, task);
       return { kind: "created", runId: id };
     }
     // Only a repeated try meets its own row: the first one was committed and its answer lost.

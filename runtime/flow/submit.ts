@@ -22,6 +22,7 @@ import { groupKeyOf } from "../wire/group.ts";
 import type { Announcer } from "./announce.ts";
 import { createBatcher } from "./batch.ts";
 import { createLimitBook } from "./limit-book.ts";
+import type { SubmitObserver } from "./submit-observer.ts";
 import {
   type Answer,
   mismatch,
@@ -86,6 +87,8 @@ export type SubmitterParts = {
   readonly maxPayloadBytes: number;
   readonly idempotencyTtlMs: number;
   readonly groupCommitMs: number;
+  /** Counts what is written. */
+  readonly observer?: SubmitObserver | undefined;
 };
 
 /** Large inputs of one submission on their way to the payload store at the same time. */
@@ -209,7 +212,9 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
       bytes,
     });
     if (answer instanceof TaskiqError) throw answer;
-    if (answer.kind === "created") for (const task of tasks) await middlewares.call("postSend", task.sending);
+    if (answer.kind !== "created") return answer;
+    for (const { sending } of tasks) parts.observer?.enqueued(sending.queue, sending.name);
+    for (const task of tasks) await middlewares.call("postSend", task.sending);
     return answer;
   }
 
@@ -225,7 +230,9 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     };
     await middlewares.call("preSend", sending);
     const options = parts.queues.options(sending.queue);
-    const stored = text !== null && Buffer.byteLength(text) > parts.inlinePayloadBytes;
+    const bytes = text === null ? 0 : Buffer.byteLength(text);
+    if (text !== null) parts.observer?.inputStored(bytes);
+    const stored = text !== null && bytes > parts.inlinePayloadBytes;
     return {
       sending,
       definition,

@@ -11,13 +11,14 @@ import { METRICS, type Metric, type MetricName } from "./names.ts";
 
 export type Emf = {
   /**
-   * Writes one line. A value that is undefined or not finite is left out; without any, nothing is written.
+   * Writes one line. A value that is undefined or not finite is left out, as is a list without values or with more than 100; without any, nothing is
+   * written. Of a list CloudWatch makes percentiles.
    * @param queue where the metrics have the dimension `Queue`
    */
   put(values: MetricValues, queue?: string): void;
 };
 
-export type MetricValues = { readonly [Name in MetricName]?: number | undefined };
+export type MetricValues = { readonly [Name in MetricName]?: number | readonly number[] | undefined };
 
 export type EmfOptions = {
   readonly namespace: string;
@@ -30,11 +31,14 @@ export type EmfOptions = {
   readonly write: (line: string) => void;
 };
 
+/** That many values of one metric a line may have. */
+export const MOST_VALUES = 100;
+
 export function createEmf({ namespace, stack, worker, clock, write }: EmfOptions): Emf {
   return {
     put(values, queue) {
       // Keys of MetricValues, which TypeScript does not promise.
-      const known = (Object.keys(values) as MetricName[]).filter((name) => Number.isFinite(values[name]));
+      const known = (Object.keys(values) as MetricName[]).filter((name) => isWritable(values[name]));
       if (known.length === 0) return;
       const line = {
         _aws: {
@@ -59,6 +63,11 @@ export function createEmf({ namespace, stack, worker, clock, write }: EmfOptions
       }
     },
   };
+}
+
+function isWritable(value: MetricValues[MetricName]): boolean {
+  if (value === undefined || typeof value === "number") return Number.isFinite(value);
+  return value.length > 0 && value.length <= MOST_VALUES && value.every(Number.isFinite);
 }
 
 function definitionOf(name: MetricName): { Name: string; Unit: string; StorageResolution?: number } {

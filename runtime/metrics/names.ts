@@ -1,5 +1,5 @@
 /**
- * Every metric the runtime writes: the one list that alarms, dashboards and the scaling policy are checked against. A name is
+ * Every metric the runtime writes for CloudWatch (those of Prometheus are in table.ts, which names these where it has the same figure): the one list that alarms, dashboards and the scaling policy are checked against. A name is
  * never changed: alarms match on it. Pure data, so that the infrastructure program can read it too.
  */
 
@@ -13,6 +13,8 @@ export type Metric = {
   readonly dimensions: readonly Dimension[];
   /** 1: kept by the second, for alarms with periods of 10, 20 or 30 s. 60: by the minute. */
   readonly storageResolution: 1 | 60;
+  /** Written only when there is something to say: never by a system in which nothing happens. Default: in every line. */
+  readonly sporadic?: true;
 };
 
 /** `Stack`: the deployment. `Queue`: the name the queue has in `TASKIQ_QUEUES`. */
@@ -136,6 +138,32 @@ export const METRICS = {
     source: "executor",
     dimensions: OF_STACK,
     storageResolution: 60,
+  },
+  LeasesExpired: {
+    meaning:
+      "Attempts whose worker stopped renewing their lease, when they are recovered: a worker that is gone writes no line.",
+    unit: "Count",
+    source: "executor",
+    dimensions: OF_STACK,
+    storageResolution: 60,
+    sporadic: true,
+  },
+  QueueWaitSeconds: {
+    meaning:
+      "From due to the start of the last attempt, of the tasks that ended since the line before: up to 100 values that stand for all.",
+    unit: "Seconds",
+    source: "executor",
+    dimensions: OF_STACK,
+    storageResolution: 60,
+    sporadic: true,
+  },
+  RunSeconds: {
+    meaning: "From the start of the last attempt to the end, of the same tasks and in the same way.",
+    unit: "Seconds",
+    source: "executor",
+    dimensions: OF_STACK,
+    storageResolution: 60,
+    sporadic: true,
   },
   Visible: {
     meaning: "Messages that wait in the queue; approximate, as SQS counts.",

@@ -22,6 +22,9 @@ export type Connection = {
   release(): void;
 };
 
+/** `waiting`: who waits for a connection. */
+export type PoolClients = { readonly total: number; readonly idle: number; readonly waiting: number };
+
 export type Connections = {
   /** Throws a connection error when none is free, or none can be made, within the pool's time. */
   checkOut(): Promise<Connection>;
@@ -30,6 +33,7 @@ export type Connections = {
   /** Closes what is still open, in use or not. */
   cut(): void;
   readonly statements: number;
+  readonly clients: PoolClients;
 };
 
 type State = { lost: Error | undefined; readonly generation: number };
@@ -116,6 +120,9 @@ export function openConnections(
     },
     get statements() {
       return statements;
+    },
+    get clients() {
+      return { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
     },
   };
 }

@@ -8,7 +8,7 @@ import type pg from "pg";
 import { type Clock, systemClock } from "../clock.ts";
 import { TaskiqError } from "../errors.ts";
 import { readConnectionString } from "./connection-string.ts";
-import { openConnections } from "./connections.ts";
+import { openConnections, type PoolClients } from "./connections.ts";
 import { isStalePlan } from "./failure.ts";
 import { getTypeParser, named } from "./parameters.ts";
 import type { Password } from "./password.ts";
@@ -39,6 +39,8 @@ export type Database = Queryable & {
   close(): Promise<void>;
   /** Statements sent so far, with begin, commit and rollback, without those through `raw`. */
   readonly statements: number;
+  /** The connections as they are now. */
+  readonly clients: PoolClients;
 };
 
 /** What a step needs that may take more than one statement. */
@@ -134,6 +136,9 @@ export function openDatabase(options: DatabaseOptions): Database {
     },
     get statements() {
       return connections.statements;
+    },
+    get clients() {
+      return connections.clients;
     },
   };
 }

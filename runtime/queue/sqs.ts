@@ -21,6 +21,7 @@ import { DEFAULT_QUEUE_OPTIONS, type QueueOptions } from "../model/queue.ts";
 import { codeOf, type EntryFault, inParallel, packBatches, settleBatch } from "./batches.ts";
 import { messageBytes, refusalOf } from "./limits.ts";
 import type { Delivery, Outgoing, Queue, SendOutcome } from "./queue.ts";
+import type { QueueObserver } from "./queue-observer.ts";
 import { createQueueSet, type QueueSet } from "./queue-set.ts";
 import { type AwsCredentials, openSqsClient, type SqsClient } from "./sqs-client.ts";
 
@@ -47,6 +48,8 @@ export type SqsOptions = {
   /** A new TCP connection. Default 3,000 ms. */
   readonly connectTimeoutMs?: number;
   readonly clock?: Clock;
+  /** Counts what fails. */
+  readonly observer?: QueueObserver | undefined;
 };
 
 export type SqsQueues = QueueSet & {
@@ -86,7 +89,8 @@ export function openQueues(options: SqsOptions): SqsQueues {
   });
   // Several queues may share a dead-letter queue.
   const deadLetters = new Map<string, Queue>();
-  const connections: Connections = { polls, commands, pollGraceMs, clock };
+  const { observer } = options;
+  const connections: Connections = { polls, commands, pollGraceMs, clock, observer };
 
   function deadLetterAt(url: string): Queue {
     const queue = deadLetters.get(url) ?? createSqsQueue(url.slice(url.lastIndexOf("/") + 1), url, connections);
@@ -127,9 +131,11 @@ type Connections = {
   readonly commands: SqsClient;
   readonly pollGraceMs: number;
   readonly clock: Clock;
+  readonly observer: QueueObserver | undefined;
 };
 
-function createSqsQueue(name: string, url: string, { polls, commands, pollGraceMs, clock }: Connections): Queue {
+function createSqsQueue(name: string, url: string, connections: Connections): Queue {
+  const { polls, commands, pollGraceMs, clock, observer } = connections;
   const isFifo = url.endsWith(".fifo");
 
   async function sendBatch(batch: readonly Sendable[]): Promise<(EntryFault | null)[]> {
@@ -149,6 +155,7 @@ function createSqsQueue(name: string, url: string, { polls, commands, pollGraceM
 
   /** Deletes or hides; returns how many entries have a fault that counts. */
   async function changeAll<Entry>(
+    op: "delete" | "change_visibility",
     entries: readonly Entry[],
     request: Parameters<typeof settleBatch<Entry>>[1],
     counts: (fault: EntryFault) => boolean,
@@ -161,7 +168,11 @@ function createSqsQueue(name: string, url: string, { polls, commands, pollGraceM
         request,
         { attempts: ENTRY_ATTEMPTS, clock },
       );
-      failures += faults.filter((fault) => fault !== null && counts(fault)).length;
+      for (const fault of faults) {
+        if (fault === null || !counts(fault)) continue;
+        failures++;
+        observer?.entryFailed(op, fault.code, fault.senderFault);
+      }
     });
     return failures;
   }
@@ -185,6 +196,7 @@ function createSqsQueue(name: string, url: string, { polls, commands, pollGraceM
       });
       try {
         const { Messages: messages } = await polls.call(command, waitSeconds * 1_000 + pollGraceMs);
+        if (messages === undefined || messages.length === 0) observer?.receivedNothing();
         return (messages ?? []).map((message) => delivery(message, clock));
       } catch (error) {
         throw unavailable("receive from", name, error);
@@ -216,7 +228,9 @@ function createSqsQueue(name: string, url: string, { polls, commands, pollGraceM
         const faults = await sendBatch(batch);
         for (const [position, { index }] of batch.entries()) {
           const fault = faults[position] ?? null;
-          if (fault !== null) fail(index, { kind: "failed", ...fault });
+          if (fault === null) continue;
+          fail(index, { kind: "failed", ...fault });
+          observer?.entryFailed("send", fault.code, fault.senderFault);
         }
       });
       return outcomes;
@@ -224,6 +238,7 @@ function createSqsQueue(name: string, url: string, { polls, commands, pollGraceM
 
     async remove(receiptHandles) {
       return changeAll(
+        "delete",
         receiptHandles,
         (handles) =>
           commands.call(
@@ -239,6 +254,7 @@ function createSqsQueue(name: string, url: string, { polls, commands, pollGraceM
 
     async changeVisibility(entries) {
       return changeAll(
+        "change_visibility",
         entries,
         (changes) =>
           commands.call(

@@ -12,6 +12,7 @@ import { isBusyError } from "../postgres/failure.ts";
 import { isConnectionError, isSerializationError, type Transactional } from "../postgres/pool.ts";
 import type { Breaker } from "./breaker.ts";
 import { giveBackUnseen } from "./give-back.ts";
+import type { WorkerObserver } from "./observer.ts";
 
 export type Claimer = {
   /** A verdict for every id; null when the database is away. Rejects when something is wrong with the statement itself. */
@@ -40,6 +41,7 @@ export function createClaimer(parts: {
   readonly ring: Ring;
   /** Whether an attempt of this task runs here. */
   readonly holds: (taskId: string) => boolean;
+  readonly observer?: WorkerObserver | undefined;
 }): Claimer {
   const batcher = createBatcher<readonly string[], Verdicts>({
     maxItems: MAX_POLLS,
@@ -54,6 +56,7 @@ export function createClaimer(parts: {
     maxInFlight: 1,
     run: async (wanted) => {
       const verdicts = await claimOrNull(() => claimGroups(parts.database, [...new Set(wanted)], parts.options), null);
+      if (verdicts !== null) parts.observer?.declined(verdicts.values());
       // Asked for twice in one batch: one of them gets the task.
       return wanted.map((group, index) => {
         if (verdicts === null) return null;
@@ -65,11 +68,16 @@ export function createClaimer(parts: {
   async function claimAll(ids: readonly string[]): Promise<Verdicts> {
     const verdicts = await claimOrNull(() => claim(parts.database, ids, parts.options), ids);
     const limited = [...(verdicts ?? [])].flatMap(([id, verdict]) => (verdict.kind === "limited" ? [id] : []));
-    if (verdicts === null || limited.length === 0) return verdicts;
+    if (verdicts === null || limited.length === 0) return counted(verdicts);
     const claimed = await claimOrNull(() => claimLimited(parts.database, limited, parts.options, parts.ring), limited);
     // The others were won already: without an answer these are looked at again.
     for (const id of claimed === null ? limited : []) verdicts.set(id, { kind: "contended" });
     for (const task of claimed ?? []) verdicts.set(task.id, { kind: "claimed", task });
+    return counted(verdicts);
+  }
+
+  function counted<V extends ReadonlyMap<string, Verdict> | null>(verdicts: V): V {
+    if (verdicts !== null) parts.observer?.declined(verdicts.values());
     return verdicts;
   }
 
@@ -79,7 +87,10 @@ export function createClaimer(parts: {
       try {
         return await work();
       } catch (error) {
-        if (isSerializationError(error) && tries < TRIES) continue;
+        if (isSerializationError(error) && tries < TRIES) {
+          parts.observer?.databaseRetried(error);
+          continue;
+        }
         if (!isConnectionError(error) && !isBusyError(error)) throw error;
         parts.breaker.trip(error);
         void giveBackUnseen(ids, { ...parts, worker: parts.options.worker });
@@ -92,7 +103,7 @@ export function createClaimer(parts: {
     claim: (ids) => (ids.length === 0 ? Promise.resolve(new Map()) : batcher.add(ids)),
     claimGroup: (group) => groups.add(group),
     claimBest: (limit) => claimOrNull(() => claimBest(parts.database, limit, parts.options), null),
-    decline: (ids) => claimOrNull(() => declineAll(parts.database, ids, parts.options), []),
+    decline: async (ids) => counted(await claimOrNull(() => declineAll(parts.database, ids, parts.options), [])),
   };
 }
 

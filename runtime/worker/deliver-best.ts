@@ -10,6 +10,7 @@ import type { Log } from "../log.ts";
 import type { Delivery, Queue } from "../queue/queue.ts";
 import type { Claimer } from "./claimer.ts";
 import { giveBack, readMessages, settle } from "./deliver.ts";
+import type { WorkerObserver } from "./observer.ts";
 import type { Share } from "./slots.ts";
 
 export type DeliverBestParts = {
@@ -18,6 +19,7 @@ export type DeliverBestParts = {
   readonly slots: Share;
   readonly log: Log;
   readonly clock: Clock;
+  readonly observer?: WorkerObserver | undefined;
   readonly claimer: Pick<Claimer, "claimBest" | "decline">;
   /** Whether a loop fills free slots already; one for all batches of the queue. */
   readonly filling: { on: boolean };

@@ -15,6 +15,7 @@ import { type Decoded, decodeMessage } from "../wire/message.ts";
 import { readPointer } from "../wire/pointer.ts";
 import type { Claimer } from "./claimer.ts";
 import type { Keeper } from "./keeper.ts";
+import type { WorkerObserver } from "./observer.ts";
 import type { Share } from "./slots.ts";
 
 export type DeliverParts = {
@@ -24,6 +25,7 @@ export type DeliverParts = {
   readonly slots: Share;
   readonly log: Log;
   readonly clock: Clock;
+  readonly observer?: WorkerObserver | undefined;
   /** The worker drains: what has no slot yet goes back. */
   stopped(): boolean;
   /** Runs an attempt in a slot that was taken for it; resolves when its outcome is recorded. Never rejects. */
@@ -140,7 +142,7 @@ function kept(read: readonly Read[], attempts: Map<string, Promise<void>>, keepe
   });
 }
 
-export type SettleParts = Pick<DeliverParts, "queue" | "deadLetter" | "log" | "clock">;
+export type SettleParts = Pick<DeliverParts, "queue" | "deadLetter" | "log" | "clock" | "observer">;
 
 /** Messages as `settle` wants them. */
 export function readMessages(messages: readonly Delivery[]): Read[] {
@@ -196,7 +198,7 @@ export async function settle(
 /** The receipt handles of what the dead-letter queue took. The rest comes again, and SQS counts its receives. */
 async function moveToDeadLetter(
   poison: readonly Read[],
-  { queue, deadLetter, log, clock }: SettleParts,
+  { queue, deadLetter, log, clock, observer }: SettleParts,
 ): Promise<string[]> {
   const outcomes = await deadLetter.send(
     poison.map(({ delivery, content }) => ({
@@ -230,7 +232,9 @@ async function moveToDeadLetter(
       reason: poisonReason(content),
       detail: poisonDetail(content),
     });
-    return outcomes[index]?.kind === "sent" ? [delivery.receiptHandle] : [];
+    if (outcomes[index]?.kind !== "sent") return [];
+    observer?.poisoned(queue.name, poisonReason(content));
+    return [delivery.receiptHandle];
   });
 }
 

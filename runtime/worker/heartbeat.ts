@@ -11,6 +11,7 @@ import { type ExtendVerdict, extend } from "../flow/extend.ts";
 import type { Log } from "../log.ts";
 import { type Database, isConnectionError } from "../postgres/pool.ts";
 import type { Breaker } from "./breaker.ts";
+import type { WorkerObserver } from "./observer.ts";
 
 export type Heartbeat = {
   /** Attempts whose lease ran out unconfirmed while the database was away: their outcome is to give them back. */
@@ -28,6 +29,7 @@ export type HeartbeatParts = {
   readonly intervalMs: number;
   /** Whether an attempt goes on without a proven lease until somebody else is known to own its task. Default: none does. */
   outlastsLease?(attempt: Attempt): boolean;
+  readonly observer?: WorkerObserver | undefined;
   /** Says after each successful beat that the worker is alive. */
   onBeat(): Promise<void>;
 };
@@ -52,6 +54,7 @@ export function startHeartbeat(parts: HeartbeatParts): Heartbeat {
       lastBeatMs = clock.nowMs();
     } catch (error) {
       const sinceMs = Math.round(clock.nowMs() - lastBeatMs);
+      parts.observer?.heartbeatFailed("db");
       log.warn("heartbeat.failed", { running: attempts.size, sinceMs, error });
       if (isConnectionError(error)) parts.breaker.trip(error);
     } finally {
@@ -88,7 +91,7 @@ export function startHeartbeat(parts: HeartbeatParts): Heartbeat {
     for (const [index, attempt] of running.entries()) {
       const verdict = verdicts[index];
       if (verdict === "extended" || verdict === "cancelled") attempt.leaseProvenMs = askedMs;
-      if (verdict === "cancelled") attempt.abort("cancelled");
+      if (verdict === "cancelled" && attempt.abort("cancelled")) parts.observer?.cancelled(null);
       // One that ended while we asked is not in the map any more: its outcome was recorded, it is not lost.
       if (verdict === "lost" && attempts.get(attempt.task.id) === attempt) attempt.abort("lease_lost");
     }

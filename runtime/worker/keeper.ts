@@ -7,6 +7,7 @@
 import { createBatcher } from "../flow/batch.ts";
 import type { Log } from "../log.ts";
 import type { Queue } from "../queue/queue.ts";
+import type { WorkerObserver } from "./observer.ts";
 
 export type Keeper = {
   /** Hides the message from now on. */
@@ -30,6 +31,7 @@ export function createKeeper(parts: {
   readonly log: Log;
   readonly visibilityMs: number;
   readonly intervalMs: number;
+  readonly observer?: WorkerObserver | undefined;
 }): Keeper {
   const { queue, log, visibilityMs } = parts;
   const kept = new Set<string>();
@@ -46,7 +48,11 @@ export function createKeeper(parts: {
 
   function renew(): void {
     if (kept.size === 0) return;
-    void queue.changeVisibility([...kept].map((receiptHandle) => ({ receiptHandle, visibilityMs })));
+    void queue
+      .changeVisibility([...kept].map((receiptHandle) => ({ receiptHandle, visibilityMs })))
+      .then((unchanged) => {
+        if (unchanged > 0) parts.observer?.heartbeatFailed("sqs");
+      });
   }
 
   const timer = setInterval(renew, parts.intervalMs);

@@ -157,6 +157,7 @@ export function createRecorder(parts: RecorderParts): Recorder {
     const write = async (): Promise<Recorded[]> => {
       const expansion = await expand(database, task, stored);
       parts.announce(expansion.readied);
+      if (expansion.state === "blocked") parts.observer?.expanded(task, stored.length);
       return [expansion.state];
     };
     const entry = { item: { id: task.id, attempt: task.attempt }, uncertain: false };
@@ -176,7 +177,7 @@ export function createRecorder(parts: RecorderParts): Recorder {
   async function storedElements(elements: readonly NewElement[]): Promise<StoredElement[]> {
     const result: StoredElement[] = [];
     for (const { id, key, inputText, refers } of elements) {
-      const { resultText, resultRef } = await stored(id, inputText);
+      const { resultText, resultRef } = await stored("input", id, inputText);
       result.push({ id, key, inputText: resultText, inputRef: resultRef, refers });
     }
     return result;
@@ -204,7 +205,7 @@ export function createRecorder(parts: RecorderParts): Recorder {
     let success: Success & Exit;
     let result: Pick<Success, "resultText" | "resultRef">;
     try {
-      result = await stored(id, outcome.resultText);
+      result = await stored("result", id, outcome.resultText);
       success = { id, attempt: fence, limited, runId: step?.runId ?? null, ...result };
     } catch (error) {
       return failed(error) as WritableOutcome; // `failed` makes no `lost`.
@@ -235,9 +236,15 @@ export function createRecorder(parts: RecorderParts): Recorder {
     }
   }
 
-  async function stored(id: string, text: string | null): Promise<Pick<Success, "resultText" | "resultRef">> {
-    if (text === null || Buffer.byteLength(text) <= parts.inlinePayloadBytes)
-      return { resultText: text, resultRef: null };
+  async function stored(
+    kind: "input" | "result",
+    id: string,
+    text: string | null,
+  ): Promise<Pick<Success, "resultText" | "resultRef">> {
+    if (text === null) return NO_RESULT;
+    const bytes = Buffer.byteLength(text);
+    parts.observer?.payloadStored(kind, bytes);
+    if (bytes <= parts.inlinePayloadBytes) return { resultText: text, resultRef: null };
     return { resultText: null, resultRef: await payloads.put(id, text) };
   }
 

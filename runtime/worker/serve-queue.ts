@@ -20,6 +20,7 @@ import { deliverBest } from "./deliver-best.ts";
 import { deliverGroups } from "./deliver-groups.ts";
 import type { HandOn } from "./hand-on.ts";
 import { createKeeper } from "./keeper.ts";
+import type { WorkerObserver } from "./observer.ts";
 import { poll } from "./poll.ts";
 import type { Signals } from "./signals.ts";
 import type { Share, Slots } from "./slots.ts";
@@ -32,6 +33,7 @@ export type ServeQueueParts = {
   readonly breaker: Breaker;
   readonly handOn: HandOn;
   readonly signals: Signals;
+  readonly observer?: WorkerObserver | undefined;
   readonly log: Log;
   readonly clock: Clock;
   readonly claim: Omit<ClaimOptions, "queue">;
@@ -55,7 +57,7 @@ const AFTER_LEASE_MS = 5_000;
  * attempts have ended.
  */
 export async function serveQueue(parts: ServeQueueParts): Promise<(() => void) | undefined> {
-  const { name, queues, log, clock, signals, stopping, track } = parts;
+  const { name, queues, log, clock, signals, stopping, track, observer } = parts;
   const queue = queues.get(name);
   if (queue === undefined) throw new RangeError(`queue ${name}: expected one of ${queues.names.join(", ")}`);
   const options = queues.options(name);
@@ -66,16 +68,20 @@ export async function serveQueue(parts: ServeQueueParts): Promise<(() => void) |
     options: { ...parts.claim, queue: name },
     ring: parts.handOn.ring,
     holds: parts.holds,
+    observer,
   });
   const isKept = ackOf(options) === "finished";
   const visibilityMs = parts.claim.leaseMs + AFTER_LEASE_MS;
-  const keeper = isKept ? createKeeper({ queue, log, visibilityMs, intervalMs: parts.extendIntervalMs }) : null;
+  const keeper = isKept
+    ? createKeeper({ queue, log, visibilityMs, intervalMs: parts.extendIntervalMs, observer })
+    : null;
   const filling = { on: false };
   const common = {
     queue,
     deadLetter: queues.deadLetter(name),
     claimer,
     slots,
+    observer,
     log,
     clock,
     stopped: () => stopping.aborted || signals.isPaused(name),

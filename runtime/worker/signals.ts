@@ -7,6 +7,7 @@ import type { Clock } from "../clock.ts";
 import type { Attempt } from "../flow/attempt.ts";
 import type { Queryable } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
+import type { WorkerObserver } from "./observer.ts";
 
 export type Signals = {
   /** Whether nothing may be claimed from this queue. */
@@ -24,9 +25,12 @@ export type SignalsParts = {
   /** The database is away: nothing is asked until it is back. */
   readonly away: () => boolean;
   readonly intervalMs?: number;
+  readonly observer?: WorkerObserver | undefined;
 };
 
-type Row = { kind: "cancel"; id: string; queue: null } | { kind: "pause"; id: null; queue: string };
+type Row =
+  | { kind: "cancel"; id: string; queue: null; since_ms: number }
+  | { kind: "pause"; id: null; queue: string; since_ms: null };
 
 const INTERVAL_MS = 1_000;
 const READ_SIGNALS = loadSql(import.meta.url, "./read-signals.sql");
@@ -48,8 +52,11 @@ export function watchSignals(parts: SignalsParts): Signals {
         queueNames,
       ]);
       paused = new Set(rows.flatMap((row) => (row.kind === "pause" ? [row.queue] : [])));
-      const cancelled = new Set(rows.flatMap((row) => (row.kind === "cancel" ? [row.id] : [])));
-      for (const attempt of mine) if (cancelled.has(attempt.task.id)) attempt.abort("cancelled");
+      const cancelled = new Map(rows.flatMap((row) => (row.kind === "cancel" ? [[row.id, row.since_ms]] : [])));
+      for (const attempt of mine) {
+        const sinceMs = cancelled.get(attempt.task.id);
+        if (sinceMs !== undefined && attempt.abort("cancelled")) parts.observer?.cancelled(sinceMs);
+      }
     } catch {
       // The next look, or the heartbeat, brings it; whoever claims trips the breaker.
     } finally {

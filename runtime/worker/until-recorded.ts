@@ -12,6 +12,7 @@ import type { Log } from "../log.ts";
 import { isBusyError, isValueError } from "../postgres/failure.ts";
 import { isConnectionError, isSerializationError, type Queryable } from "../postgres/pool.ts";
 import type { Breaker } from "./breaker.ts";
+import type { WorkerObserver } from "./observer.ts";
 
 /** What the row says now. `refused`: the attempt does not own its task any more, nothing was changed. */
 export type Recorded = "succeeded" | "failed" | "queued" | "cancelled" | "skipped" | "blocked" | "refused";
@@ -48,6 +49,7 @@ export type WriterParts = {
   readonly lingerMs: number;
   /** True when the process will not wait for the database any more. */
   readonly gaveUp: () => boolean;
+  readonly observer?: WorkerObserver | undefined;
 };
 
 const MAX_BATCH = 200;
@@ -134,6 +136,7 @@ export function createWriters(parts: WriterParts): Writers {
     const busy = isBusyError(error) || isSerializationError(error);
     if (!lostCommit && !busy && !isConnectionError(error)) throw error;
     if (parts.gaveUp()) throw error;
+    parts.observer?.databaseRetried(error);
     parts.log.debug("complete.failed", { outcomes, error });
     if (busy) return await parts.clock.after(BUSY_PAUSE_MS * Math.random());
     parts.breaker.trip(error);

@@ -145,6 +145,7 @@ export function createWorker(parts: WorkerParts): Worker {
     commitTimeoutMs: settings.commitTimeoutMs,
     inlinePayloadBytes: settings.inlinePayloadBytes,
     gaveUp: () => gaveUp,
+    observer: metrics,
   });
   const executeParts = {
     payloads: parts.payloads,
@@ -163,6 +164,7 @@ export function createWorker(parts: WorkerParts): Worker {
     leaseMs: settings.leaseMs,
     intervalMs: settings.extendIntervalMs,
     // A command goes on while the database is away: to end it would cost hours that nothing threatens yet.
+    observer: metrics,
     outlastsLease: ({ task }) => registry.get(task.name)?.policy.isolation === "command",
     onBeat: sayAlive,
   });
@@ -172,6 +174,7 @@ export function createWorker(parts: WorkerParts): Worker {
     queueNames: parts.queueNames,
     clock,
     away: () => breaker.open,
+    observer: metrics,
   });
   const eventLoop = watchEventLoop({ attempts, log, clock });
 
@@ -198,7 +201,8 @@ export function createWorker(parts: WorkerParts): Worker {
 
   function look(): WorkerState {
     const draining = stopping.signal.aborted;
-    return { running: attempts.size, slots: slots.total, leakedSlots: slots.leaked, draining };
+    const tasks = [...attempts.values()].map(({ task }) => task);
+    return { running: attempts.size, slots: slots.total, leakedSlots: slots.leaked, draining, tasks };
   }
 
   async function sayAlive(): Promise<void> {
@@ -226,6 +230,7 @@ export function createWorker(parts: WorkerParts): Worker {
       breaker,
       handOn,
       signals,
+      observer: metrics,
       log,
       clock,
       claim: {
@@ -264,7 +269,7 @@ export function createWorker(parts: WorkerParts): Worker {
     attempts.set(task.id, attempt);
     // Its claim was on its way when the others were aborted.
     if (aborting) attempt.abort("shutdown", settings.graceMs);
-    metrics?.attemptStarted();
+    metrics?.attemptStarted(task);
     let leaked = false;
     let next: ClaimedTask | null = null;
     try {
@@ -287,7 +292,8 @@ export function createWorker(parts: WorkerParts): Worker {
       const entered = await record(attempt, definition, { ...execution, outcome }, continues);
       const { recorded } = entered;
       next = entered.next;
-      metrics?.attemptEnded(result.kind, recorded);
+      metrics?.attemptEnded(task, result.kind, recorded);
+      if (attempt.abortReason === "cancelled" && attempt.outlastedGrace) metrics?.outlastedGrace();
       const { next: _, ...saved } = entered;
       await middlewares.call("postSave", executing, { ...result, ...saved });
       if (recorded === "queued" && outcome.kind === "released") requeued++;

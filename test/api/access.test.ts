@@ -19,6 +19,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   "get /livez": "open",
   "get /readyz": "open",
   "get /health": "read",
+  "get /metrics": "read, home only",
   "post /tasks": "enqueue",
   "get /tasks/{id}": "read",
   "post /v1/tasks": "enqueue",

@@ -46,6 +46,7 @@ test("names every route of the contract, in version 3.1", () => {
     "delete /v1/schedules/{id}",
     "get /health",
     "get /livez",
+    "get /metrics",
     "get /readyz",
     "get /tasks/{id}",
     "get /v1/audit",

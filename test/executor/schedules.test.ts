@@ -12,6 +12,7 @@ import { type Announcer, createAnnouncer } from "../../runtime/flow/announce.ts"
 import { cancel } from "../../runtime/flow/cancel.ts";
 import { firingId } from "../../runtime/flow/schedule-fire.ts";
 import { createSubmitter, type Submitter } from "../../runtime/flow/submit.ts";
+import type { SubmitObserver } from "../../runtime/flow/submit-observer.ts";
 import { openLog } from "../../runtime/log.ts";
 import type { PayloadStore } from "../../runtime/payload/payload.ts";
 import { openPayloadStore, type S3PayloadStore } from "../../runtime/payload/s3.ts";
@@ -89,6 +90,7 @@ type Options = {
   readonly store?: PayloadStore;
   readonly middleware?: Middleware;
   readonly ringing?: Pick<Announcer, "ring">;
+  readonly observer?: SubmitObserver;
 };
 
 /** One executor's loop. */
@@ -122,6 +124,7 @@ function loopOf(options: Options = {}): ExecutorLoop {
     log,
     clock,
     ...(patienceMs !== undefined && { patienceMs }),
+    ...(options.observer !== undefined && { observer: options.observer }),
   });
 }
 
@@ -160,6 +163,15 @@ describe("a schedule that is due", () => {
     expect(aws.inspectQueue("taskiq-default").ready.map(({ body }) => JSON.parse(body).task_id)).toEqual([
       task?.id.replaceAll("-", ""),
     ]);
+  });
+
+  test("is counted once, whoever tries to fire it", async () => {
+    const told: string[] = [];
+    const observer = { enqueued: (queue: string, task: string) => told.push(`${queue} ${task}`), inputStored() {} };
+    await createSchedule(database);
+    const loops = Array.from({ length: 3 }, () => loopOf({ observer }));
+    await Promise.all(loops.map((loop) => loop.step()));
+    expect(told).toEqual(["default demo"]);
   });
 
   test("is fired no more before its next time", async () => {

@@ -146,6 +146,68 @@ describe("an alarm on an expression", () => {
   });
 });
 
+describe("the share of leases that are lost", () => {
+  const { signal } = rule("leases-lost");
+  const expression = "expression" in signal ? signal.expression : "";
+  /** As CloudWatch works it out, for one minute. */
+  function share(values: { lost?: number; expired?: number; started?: number }): number {
+    const text = expression.replaceAll(/FILL\((\w+), 0\)/g, (_, name: keyof typeof values) =>
+      String(values[name] ?? 0),
+    );
+    const tokens = text.match(/IF|\d+|[()+*/>,]/g) ?? [];
+    const value = compare();
+    expect(tokens).toEqual([]);
+    return value;
+
+    function compare(): number {
+      const left = sum();
+      if (tokens[0] !== ">") return left;
+      tokens.shift();
+      return left > sum() ? 1 : 0;
+    }
+    function sum(): number {
+      let left = product();
+      while (tokens[0] === "+") {
+        tokens.shift();
+        left += product();
+      }
+      return left;
+    }
+    function product(): number {
+      let left = one();
+      while (tokens[0] === "*" || tokens[0] === "/") left = tokens.shift() === "*" ? left * one() : left / one();
+      return left;
+    }
+    function one(): number {
+      const token = tokens.shift();
+      if (token !== "IF" && token !== "(") return Number(token);
+      if (token === "IF") tokens.shift();
+      const of: number[] = [];
+      for (let next: string | undefined = ","; next === ","; next = tokens.shift()) of.push(compare());
+      return token === "IF" ? Number(of[0] === 0 ? of[2] : of[1]) : Number(of[0]);
+    }
+  }
+
+  it("is none while all is well, and where nothing was started", () => {
+    expect(share({ started: 500 })).toBe(0);
+    expect(share({})).toBe(0);
+  });
+
+  it("counts those of workers that are gone, of which only the executor knows", () => {
+    expect(share({ expired: 10, started: 500 })).toBe(2);
+  });
+
+  it("counts those of workers that notice by themselves, and the same ones once", () => {
+    expect(share({ lost: 10, started: 500 })).toBe(2);
+    expect(share({ lost: 10, expired: 10, started: 500 })).toBe(2);
+  });
+
+  it("is at most all of them", () => {
+    expect(share({ lost: 3 })).toBe(100);
+    expect(share({ expired: 3, started: 1 })).toBe(100);
+  });
+});
+
 describe("every alarm", () => {
   const rules = alarmRules(WATCHED);
 

@@ -35,6 +35,7 @@ describe("the dashboard", () => {
       "Alarms",
       "# Promises",
       "Oldest task",
+      "Waits and runs",
       "Outcomes a minute",
       "Dead letters",
       "# Flow",
@@ -178,6 +179,20 @@ describe("the body is what CloudWatch documents", () => {
       );
     }
   });
+});
+
+it("shows how long tasks waited and ran as percentiles, never as averages", async () => {
+  const durations = entriesOf(await bodyOf()).filter(
+    ([, name]) => name === "QueueWaitSeconds" || name === "RunSeconds",
+  );
+  expect(durations.map(([, name, , , rendering]) => [name, (rendering as { stat: string }).stat])).toEqual([
+    ["QueueWaitSeconds", "p50"],
+    ["QueueWaitSeconds", "p95"],
+    ["QueueWaitSeconds", "p99"],
+    ["RunSeconds", "p50"],
+    ["RunSeconds", "p95"],
+    ["RunSeconds", "p99"],
+  ]);
 });
 
 it("shows only metrics of ours that the runtime writes", async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { z } from "zod";
 import { createEmf, type EmfOptions } from "../../runtime/metrics/emf.ts";
 import { METRICS, type Metric, type MetricName } from "../../runtime/metrics/names.ts";
+import { emfProblems } from "./emf-schema.ts";
 
 const NOW_MS = 1_795_267_927_123;
 
@@ -16,31 +16,6 @@ function written(options: Partial<EmfOptions> = {}) {
   });
   return { emf, lines, last: () => JSON.parse(lines.at(-1) ?? "null") };
 }
-
-/** AWS's JSON schema of the format, and the rules in words around it. */
-const SPECIFIED = z.looseObject({
-  _aws: z.strictObject({
-    Timestamp: z.int().positive(),
-    CloudWatchMetrics: z
-      .array(
-        z.strictObject({
-          Namespace: z.string().min(1).max(1_024),
-          Dimensions: z.array(z.array(z.string().min(1).max(250)).min(1).max(30)).min(1),
-          Metrics: z
-            .array(
-              z.strictObject({
-                Name: z.string().min(1).max(1_024),
-                Unit: z.enum(["Seconds", "Milliseconds", "Count", "None"]).optional(),
-                StorageResolution: z.union([z.literal(1), z.literal(60)]).optional(),
-              }),
-            )
-            .min(1)
-            .max(100),
-        }),
-      )
-      .min(1),
-  }),
-});
 
 describe("a line", () => {
   test("is what CloudWatch takes apart", () => {
@@ -92,11 +67,8 @@ describe("a line", () => {
     const own = all.filter(([, metric]) => metric.source === source && metric.dimensions.length === dimensions);
     const { emf, lines, last } = written({ worker: "w-1" });
     emf.put(Object.fromEntries(own.map(([name], nth) => [name, nth])), dimensions === 2 ? "default" : undefined);
-    const line = SPECIFIED.parse(last());
-    const [set] = line._aws.CloudWatchMetrics;
-    expect(set?.Metrics).toHaveLength(own.length);
-    for (const { Name } of set?.Metrics ?? []) expect(line[Name]).toEqual(expect.any(Number));
-    for (const dimension of set?.Dimensions.flat() ?? []) expect(line[dimension]).toEqual(expect.stringMatching(/./));
+    expect(emfProblems(last())).toEqual([]);
+    expect(last()._aws.CloudWatchMetrics[0].Metrics).toHaveLength(own.length);
     expect(lines[0]?.length).toBeLessThan(10_000);
   });
 
@@ -110,6 +82,16 @@ describe("a line", () => {
     expect(lines).toHaveLength(1);
   });
 
+  test("has up to 100 values of a metric, of which CloudWatch makes percentiles", () => {
+    const { emf, lines, last } = written();
+    const values = Array.from({ length: 100 }, (_, nth) => nth / 10);
+    emf.put({ RunSeconds: values });
+    expect(last().RunSeconds).toEqual(values);
+    expect(emfProblems(last())).toEqual([]);
+    for (const list of [[], [...values, 1], [1, Number.NaN]]) emf.put({ RunSeconds: list });
+    expect(lines).toHaveLength(1);
+  });
+
   test("that cannot be written is lost, and nothing fails", () => {
     const { emf } = written({
       write() {
@@ -117,6 +99,37 @@ describe("a line", () => {
       },
     });
     expect(() => emf.put({ Running: 1 })).not.toThrow();
+  });
+});
+
+describe("the check of the format", () => {
+  const line = (change: (line: { _aws: { CloudWatchMetrics: [Record<string, unknown>] } }) => void) => {
+    const { emf, last } = written();
+    emf.put({ Running: 3 });
+    const wrong = last();
+    change(wrong);
+    return emfProblems(wrong);
+  };
+
+  test.each([
+    ["no time", (wrong: { _aws: object }) => Object.assign(wrong._aws, { Timestamp: undefined })],
+    ["a metric without a value", (wrong: object) => Object.assign(wrong, { Running: undefined })],
+    ["a value that is a text", (wrong: object) => Object.assign(wrong, { Running: "3" })],
+    ["a dimension without a value", (wrong: object) => Object.assign(wrong, { Stack: undefined })],
+    ["a dimension that is a number", (wrong: object) => Object.assign(wrong, { Stack: 3 })],
+  ])("refuses %s", (_, change) => {
+    expect(line(change as never)).not.toEqual([]); // Each changes what it names.
+  });
+
+  test.each([
+    ["an unknown unit", { Metrics: [{ Name: "Running", Unit: "Hours" }] }],
+    ["another resolution", { Metrics: [{ Name: "Running", StorageResolution: 10 }] }],
+    ["no metrics", { Metrics: [] }],
+    ["no dimensions", { Dimensions: [] }],
+    ["more dimensions than there may be", { Dimensions: [Array.from({ length: 31 }, () => "Stack")] }],
+    ["no namespace", { Namespace: "" }],
+  ])("refuses %s", (_, change) => {
+    expect(line((wrong) => Object.assign(wrong._aws.CloudWatchMetrics[0], change))).not.toEqual([]);
   });
 });
 

@@ -1,12 +1,15 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { systemClock } from "../../runtime/clock.ts";
 import type { MetricValues } from "../../runtime/metrics/emf.ts";
 import { createExecutorMetrics } from "../../runtime/metrics/executor-metrics.ts";
+import { createMeters, type Meters } from "../../runtime/metrics/meters.ts";
 import type { Database } from "../../runtime/postgres/pool.ts";
 import { openDatabase } from "../../runtime/postgres/pool.ts";
 import type { Queue } from "../../runtime/queue/queue.ts";
 import { createQueueSet, type QueueSet } from "../../runtime/queue/queue-set.ts";
 import { beat } from "../../runtime/worker/registry.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { createManualClock } from "../support/manual-clock.ts";
 import { ask, clearTasks, createTasks } from "../support/tasks.ts";
 
 const INTERVAL_MS = 20_000;
@@ -44,8 +47,12 @@ function queuesWith(depth: Queue["depth"] = empty, dead: Queue["depth"] = empty)
   return createQueueSet([{ queue: holding("default", depth), deadLetter: holding("default-dead-letter", dead) }]);
 }
 
-function metricsOf(queues: QueueSet = queuesWith()) {
-  return createExecutorMetrics({ emf, database, queues, intervalMs: INTERVAL_MS });
+function metricsOf(queues: QueueSet = queuesWith(), meters: Meters = createMeters(["executor"]), clock = systemClock) {
+  return createExecutorMetrics({ emf, meters, database, queues, intervalMs: INTERVAL_MS, clock });
+}
+
+async function shown(meters: Meters): Promise<string[]> {
+  return (await meters.text()).split("\n").filter((line) => /^taskq_(?!.*(total|retry|pool|http|payload))/.test(line));
 }
 
 async function worker(name: string, running: number, slots: number): Promise<void> {
@@ -81,6 +88,34 @@ test("writes the whole system's metrics, and a line for each queue", async () =>
   ]);
   expect(lines[0]?.[0].Backlog).toBeGreaterThanOrEqual(7);
   expect(lines[0]?.[0].OldestQueuedSeconds).toBeLessThan(60);
+});
+
+test("shows the same figures to Prometheus, until another process has newer ones", async () => {
+  await worker("w-1", 3, 5);
+  await createTasks(database, [{ attempt: 3 }, {}]);
+  const depth = async () => ({ visible: 7, inFlight: 2, delayed: 1 });
+  const [meters, clock] = [createMeters(["executor"]), createManualClock()];
+  const metrics = metricsOf(queuesWith(depth), meters, clock);
+  expect(await shown(meters)).toEqual([]);
+  await metrics.step();
+  expect(await shown(meters)).toEqual([
+    expect.stringMatching(/^taskq_backlog_tasks [789]$/),
+    expect.stringMatching(/^taskq_oldest_queued_seconds \d/),
+    "taskq_workers_alive 1",
+    "taskq_busy_ratio 0.6",
+    "taskq_struggling_tasks 1",
+    "taskq_outbox_pending 0",
+    "taskq_outbox_lag_seconds 0",
+    'taskq_queue_messages{queue="default",state="visible"} 7',
+    'taskq_queue_messages{queue="default",state="in_flight"} 2',
+    'taskq_dlq_messages{queue="default"} 0',
+  ]);
+  // The turn is another's from now on.
+  await metrics.step();
+  await clock.advance(1.4 * INTERVAL_MS);
+  expect(await shown(meters)).toHaveLength(10);
+  await clock.advance(0.2 * INTERVAL_MS);
+  expect(await shown(meters)).toEqual([]);
 });
 
 test("says that workers are busy where there are none, and that nothing is old where nothing waits", async () => {

@@ -1,155 +1,136 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { systemClock } from "../../runtime/clock.ts";
-import type { MetricValues } from "../../runtime/metrics/emf.ts";
-import { createWorkerMetrics } from "../../runtime/metrics/worker-metrics.ts";
-import type { WorkerObserver } from "../../runtime/worker/observer.ts";
-import { createManualClock, type ManualClock } from "../support/manual-clock.ts";
+/** What a whole worker counts, where no row says it. */
+import { expect, test } from "vitest";
+import type { ClaimedTask } from "../../runtime/flow/claim.ts";
+import { createMeters } from "../../runtime/metrics/meters.ts";
+import { createWorkerMetrics, outcomeOf } from "../../runtime/metrics/worker-metrics.ts";
+import { parseMetrics, sumOf } from "../support/metrics-text.ts";
+import { ask } from "../support/tasks.ts";
 import { until } from "../support/until.ts";
+import { aborted, createGate, tapDatabase, useRig } from "../worker/rig.ts";
+import { demo, untilState } from "../worker/tasks-of-worker.ts";
 
-const INTERVAL_MS = 20_000;
-const IDLE = { running: 0, slots: 5, leakedSlots: 0, draining: false };
+const rig = useRig();
+const TASK = { queue: "default", name: "demo", attempt: 2 } as ClaimedTask; // What is counted of it.
 
-let clock: ManualClock;
-let lines: { readonly values: MetricValues; readonly atMs: number }[];
-let state: typeof IDLE;
-let metrics: WorkerObserver;
-
-beforeEach(() => {
-  [lines, state] = [[], IDLE];
-  create(createManualClock());
-});
-
-afterEach(() => metrics.stopped());
-
-function create(on: ManualClock): void {
-  clock = on;
-  const emf = { put: (values: MetricValues) => lines.push({ values, atMs: clock.wallMs() }) };
-  metrics = createWorkerMetrics({ emf, clock, intervalMs: INTERVAL_MS });
+function counting() {
+  const meters = createMeters(["worker"]);
+  const read = async (name: string, labels: Record<string, string> = {}) =>
+    sumOf(parseMetrics(await meters.text()), name, labels);
+  return { metrics: createWorkerMetrics(meters), read };
 }
 
-const last = () => lines.at(-1)?.values;
-const NOTHING = { Started: 0, Succeeded: 0, Failed: 0, Retried: 0, LeasesLost: 0 };
-
-test("writes how full the worker is and what happened since the line before", async () => {
-  metrics.started(() => state);
-  state = { ...IDLE, running: 3, leakedSlots: 1 };
-  for (let nth = 0; nth < 9; nth++) metrics.attemptStarted();
-  metrics.attemptEnded("succeeded", "succeeded");
-  metrics.attemptEnded("succeeded", "succeeded");
-  metrics.attemptEnded("failed", "failed");
-  metrics.attemptEnded("failed", "queued");
-  metrics.attemptEnded("lost", "nothing");
-  metrics.attemptEnded("succeeded", "refused");
-  await clock.advance(INTERVAL_MS);
-  const counted = { Started: 9, Succeeded: 2, Failed: 1, Retried: 1, LeasesLost: 2 };
-  expect(last()).toMatchObject({ Running: 3, Slots: 5, LeakedSlots: 1, ...counted });
-  state = IDLE;
-  await clock.advance(INTERVAL_MS);
-  expect(last()).toMatchObject({ Running: 0, Slots: 5, LeakedSlots: 0, ...NOTHING });
+test.each([
+  ["succeeded", "succeeded", "succeeded"],
+  ["failed", "failed", "failed"],
+  ["failed", "queued", "retried"],
+  ["released", "queued", "released"],
+  ["cancelled", "cancelled", "cancelled"],
+  ["failed", "cancelled", "cancelled"],
+  ["skipped", "skipped", "skipped"],
+  ["expanded", "blocked", "expanded"],
+  ["succeeded", "refused", "lost"],
+  ["lost", "nothing", "lost"],
+] as const)("an attempt that %s and was recorded as %s counts as %s", (kind, recorded, outcome) => {
+  expect(outcomeOf(kind, recorded)).toBe(outcome);
 });
 
-test("counts no retry where a task was given back, and nothing where it was cancelled", async () => {
-  metrics.started(() => state);
-  metrics.attemptEnded("released", "queued");
-  metrics.attemptEnded("cancelled", "cancelled");
-  metrics.attemptEnded("failed", "cancelled");
-  await clock.advance(INTERVAL_MS);
-  expect(last()).toMatchObject(NOTHING);
+test("attempts a task took are noted when it is over, not when it is tried again", async () => {
+  const { metrics, read } = counting();
+  metrics.attemptEnded({ ...TASK, attempt: 1 }, "failed", "queued");
+  metrics.attemptEnded(TASK, "succeeded", "succeeded");
+  metrics.attemptEnded(TASK, "lost", "nothing");
+  expect(await read("taskq_attempts_count", { type: "demo" })).toBe(1);
+  expect(await read("taskq_attempts_sum")).toBe(2);
+  expect(await read("taskq_lease_lost_total")).toBe(1);
 });
 
-test.each([0, 1, 9_999.7, 10_000, 19_999, 1_795_267_927_123])(
-  "writes one line in every interval of the wall clock, in its middle (started at %d)",
-  async (wallMs) => {
-    create(createManualClock({ wallMs }));
-    metrics.started(() => state);
-    await clock.advance(10 * INTERVAL_MS);
-    const periods = lines.map(({ atMs }) => Math.floor(atMs / INTERVAL_MS));
-    expect(lines.length).toBeGreaterThanOrEqual(10);
-    expect(periods).toEqual(lines.map((_, nth) => (periods[0] ?? 0) + nth));
-    for (const { atMs } of lines) expect(Math.abs((atMs % INTERVAL_MS) - INTERVAL_MS / 2)).toBeLessThan(1);
-  },
-);
-
-test("writes no second line for a timer that fired a moment early by the wall clock", async () => {
-  const timers = createManualClock();
-  create({ ...timers, wallMs: () => timers.wallMs() * 0.9999 });
-  metrics.started(() => state);
-  for (let nth = 1; nth <= 10; nth++) {
-    await timers.advance(INTERVAL_MS);
-    expect(lines).toHaveLength(nth);
-  }
+test("a task that is rung for again while it runs and when it is over is not won again", async () => {
+  const { metrics, read } = counting();
+  const end = createGate();
+  rig.start({ metrics, tasks: [demo(() => end.opened)] });
+  const [id] = (await rig.submit([{}])) as [string];
+  await until(async () => (await read("taskq_tasks_running", { queue: "default", type: "demo" })) === 1);
+  expect(await read("taskq_worker_slots", { state: "free" })).toBe(9);
+  await rig.ring([id]);
+  await until(async () => (await read("taskq_claims_total", { result: "leased" })) === 1);
+  end.open();
+  await untilState(rig, id, "succeeded");
+  await rig.ring([id]);
+  await until(async () => (await read("taskq_claims_total", { result: "duplicate" })) === 1);
+  expect(await read("taskq_claims_total", { result: "won" })).toBe(1);
 });
 
-test("writes one line for a time in which the process did not run", async () => {
-  const frozen = createManualClock();
-  let missedMs = 0;
-  create({
-    ...frozen,
-    wallMs: () => frozen.wallMs() + missedMs,
-    get waits() {
-      return frozen.waits;
+test("poison is counted with its reason, and a doorbell of a task that is gone as missing", async () => {
+  const { metrics, read } = counting();
+  rig.start({ metrics, tasks: [demo(() => null)] });
+  await rig.send([{ body: "no message of ours" }]);
+  await rig.ring(["0198f3c0-0000-7000-8000-000000000000"]);
+  await until(async () => (await read("taskq_messages_poisoned_total", { reason: "unreadable" })) === 1);
+  await until(async () => (await read("taskq_claims_total", { result: "missing" })) === 1);
+});
+
+test("a cancellation is timed from its request, and one that is not obeyed is counted as a kill", async () => {
+  const { metrics, read } = counting();
+  const left = createGate();
+  rig.start({
+    metrics,
+    tasks: [demo(untilAborted), { ...demo(() => left.opened), name: "deaf" }],
+  });
+  const [obedient, ignorant] = (await rig.submit([{}, { name: "deaf", graceMs: 20 }])) as [string, string];
+  await until(async () => (await read("taskq_tasks_running")) === 2);
+  const cancel = "update taskiq.task set cancel_requested_at = now() - interval '2 seconds' where id = any($1::uuid[])";
+  await ask(rig.database, cancel, [[obedient, ignorant]]);
+  await untilState(rig, obedient, "cancelled");
+  await untilState(rig, ignorant, "cancelled");
+  await until(async () => (await read("taskq_cancel_escalations_total", { level: "kill" })) === 1);
+  expect(await read("taskq_cancel_escalations_total", { level: "abort" })).toBe(2);
+  expect(await read("taskq_cancel_latency_seconds_count")).toBe(2);
+  expect(await read("taskq_cancel_latency_seconds_bucket", { le: "1.5" })).toBe(0);
+  expect(await read("taskq_cancel_latency_seconds_bucket", { le: "5" })).toBe(2);
+  left.open();
+});
+
+async function untilAborted(_: unknown, { signal }: { signal: AbortSignal }): Promise<never> {
+  await aborted(signal);
+  throw new Error("stopped");
+}
+
+test("sizes are those of what is stored, in a row or beside it; null has none", async () => {
+  const { metrics, read } = counting();
+  const results: Record<string, unknown> = { small: "x", large: "x".repeat(100_000), none: null };
+  rig.start({ metrics, tasks: [demo((input) => results[String(input)])] });
+  const ids = await rig.submit(Object.keys(results).map((name) => ({ input: JSON.stringify(name) })));
+  for (const id of ids) await untilState(rig, id, "succeeded");
+  expect(await read("taskq_payload_bytes_count", { kind: "result" })).toBe(2);
+  expect(await read("taskq_payload_bytes_sum", { kind: "result" })).toBe(3 + 100_002);
+});
+
+test("a renewal that fails and a statement that is tried again are counted, and cost the attempt nothing", async () => {
+  const { metrics, read } = counting();
+  let failures = 1;
+  const failing = tapDatabase(rig.open(), {
+    before(statement) {
+      if (statement.name !== "complete" || failures-- <= 0) return;
+      throw Object.assign(new Error("connection lost"), { code: "ECONNRESET" });
     },
   });
-  metrics.started(() => state);
-  missedMs = 5 * INTERVAL_MS + 3_000;
-  await frozen.advance(INTERVAL_MS);
-  expect(lines).toHaveLength(1);
-  await frozen.advance(INTERVAL_MS);
-  expect(lines).toHaveLength(2);
-});
-
-test("counts no free slots of a worker that drains: nothing will use them", async () => {
-  metrics.started(() => state);
-  state = { ...IDLE, running: 2, draining: true };
-  await clock.advance(INTERVAL_MS);
-  expect(last()).toMatchObject({ Running: 2, Slots: 2 });
-});
-
-describe("when the worker stops", () => {
-  test("one more line says what was counted, and nothing of slots, so that it is neither busy nor idle", async () => {
-    metrics.started(() => state);
-    await clock.advance(INTERVAL_MS);
-    metrics.attemptStarted();
-    metrics.attemptEnded("succeeded", "succeeded");
-    const before = lines.length;
-    metrics.stopped();
-    expect(lines).toHaveLength(before + 1);
-    expect(last()).toMatchObject({ ...NOTHING, Started: 1, Succeeded: 1 });
-    for (const gauge of ["Running", "Slots", "LeakedSlots"]) expect(last()).not.toHaveProperty(gauge);
+  const beats = tapDatabase(rig.open(), {
+    before(statement) {
+      if (statement.name === "extend") throw new Error("no beat");
+    },
   });
-
-  test("it was the last", async () => {
-    metrics.started(() => state);
-    metrics.stopped();
-    metrics.stopped();
-    await clock.advance(5 * INTERVAL_MS);
-    expect([lines.length, clock.waits]).toEqual([1, []]);
+  const end = createGate();
+  rig.start({
+    metrics,
+    database: failing,
+    beatDatabase: beats,
+    settings: { extendIntervalMs: 20 },
+    tasks: [demo(() => end.opened)],
   });
-});
-
-describe("the event loop's delay", () => {
-  test("has no value before it was measured", () => {
-    metrics.started(() => state);
-    metrics.stopped();
-    expect(last()?.EventLoopDelayMs).toBeUndefined();
-  });
-
-  test("is how long a handler that computes held up the others, once", async () => {
-    const measured = async (enough: (ms: number) => boolean) => {
-      await clock.advance(INTERVAL_MS);
-      const ms = last()?.EventLoopDelayMs;
-      return ms !== undefined && enough(ms);
-    };
-    metrics.started(() => state);
-    await until(() => measured(() => true));
-    // A block that begins with the histogram, after a line, is not seen: only its own timers tell it the time.
-    await until(async () => {
-      const untilMs = systemClock.nowMs() + 150;
-      while (systemClock.nowMs() < untilMs);
-      // The timers that are late fire before this one.
-      await systemClock.after(0);
-      return measured((ms) => ms > 100);
-    });
-    await until(() => measured((ms) => ms < 100));
-  });
+  const [id] = (await rig.submit([{}])) as [string];
+  await until(async () => (await read("taskq_heartbeat_failures_total", { target: "db" })) > 0);
+  end.open();
+  await untilState(rig, id, "succeeded");
+  await until(async () => (await read("taskq_attempts_ended_total", { outcome: "succeeded" })) === 1);
+  expect(await read("taskq_db_retry_total", { code: "ECONNRESET" })).toBe(1);
 });

@@ -214,6 +214,31 @@ describe("a queue whose service has faults", () => {
     await Promise.all(polls);
   });
 
+  it("tells what was given up, by operation and code, and which polls brought nothing", async () => {
+    const told: unknown[] = [];
+    const observer = {
+      entryFailed: (...failure: unknown[]) => void told.push(failure),
+      receivedNothing: () => void told.push("nothing"),
+    };
+    const { queue } = await behindProxy({ observer });
+    proxy.treat(() => failing(["0"], true));
+    await queue.send([message(0), message(1)]);
+    await queue.remove(["a handle", "another"]);
+    proxy.treat(() => failing(["0"], false, "Busy"));
+    await queue.changeVisibility([{ receiptHandle: "a", visibilityMs: 0 }]);
+    proxy.treat(() => failing(["0"], true, "ReceiptHandleIsInvalid"));
+    await queue.remove(["gone"]);
+    proxy.treat(() => PASS);
+    await queue.send([message(0)]);
+    while ((await queue.receive({ max: 10, waitMs: 0 })).length > 0);
+    expect(told).toEqual([
+      ["send", "InternalError", true],
+      ["delete", "InternalError", true],
+      ["change_visibility", "Busy", false],
+      "nothing",
+    ]);
+  });
+
   it("shares one dead-letter queue between the queues that name it", () => {
     const queues = openQueues({
       region: aws.region,

@@ -56,6 +56,8 @@ export type System = {
   startApi(env?: Readonly<Record<string, string>>): Promise<Api>;
   /** Starts a worker and waits until it polls. */
   startWorker(name: string, env?: Readonly<Record<string, string>>): Promise<Role>;
+  /** Starts the executor loops by themselves. */
+  startExecutor(env?: Readonly<Record<string, string>>): Promise<Role>;
   /** Ends the emulator: what was in the queues is gone, as after a purge. */
   stopAws(): Promise<void>;
   /** Starts it again on the same port. */
@@ -180,6 +182,11 @@ export async function startSystem({ ownServer = false, env: settings = {} }: Sys
       async startWorker(name, more = {}) {
         const role = startRole("worker", name, { TASKIQ_WORKER_NAME: name, ...more });
         await role.logged("worker.started");
+        return role;
+      },
+      async startExecutor(more = {}) {
+        const role = startRole("executor", "executor", more);
+        await role.logged("executor.started");
         return role;
       },
       stopAws: () => emulator.stop(),

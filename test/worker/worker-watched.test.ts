@@ -39,17 +39,29 @@ async function protectionOf(limitMs: number) {
   return { agent, protection };
 }
 
+const deaf = {
+  declined() {},
+  expanded() {},
+  payloadStored() {},
+  cancelled() {},
+  outlastedGrace() {},
+  heartbeatFailed() {},
+  databaseRetried() {},
+  poisoned() {},
+};
+
 /** An observer that notes what it is told. */
 function observed() {
   const told: string[] = [];
   let look: (() => WorkerState) | undefined;
   const metrics: WorkerObserver = {
+    ...deaf,
     started(given) {
       told.push("started");
       look = given;
     },
     attemptStarted: () => told.push("attempt"),
-    attemptEnded: (kind, recorded) => told.push(`${kind} → ${recorded}`),
+    attemptEnded: (_task, kind, recorded) => told.push(`${kind} → ${recorded}`),
     stopped: () => told.push("stopped"),
   };
   return { told, metrics, look: () => look?.() };
@@ -104,9 +116,9 @@ describe("an observer is told", () => {
     });
     await rig.submit([{}, {}]);
     await until(() => look()?.running === 2);
-    expect(look()).toEqual({ running: 2, slots: 4, leakedSlots: 0, draining: false });
+    expect(look()).toMatchObject({ running: 2, slots: 4, leakedSlots: 0, draining: false });
     const stopped = worker.drain();
-    expect(look()).toEqual({ running: 2, slots: 4, leakedSlots: 0, draining: true });
+    expect(look()).toMatchObject({ running: 2, slots: 4, leakedSlots: 0, draining: true });
     expect(told).not.toContain("stopped");
     end.open();
     await stopped;
