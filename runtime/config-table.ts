@@ -698,6 +698,67 @@ const METRICS = {
   }),
 };
 
+const NO_CONTROL = {
+  expected: "a text without control characters",
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it is about.
+  pattern: (value: string) => /^[^\u0000-\u001f\u007f]{1,1000}$/.test(value),
+};
+const ENDPOINT = {
+  expected: "an http or https URL",
+  pattern: (value: string) => /^https?:$/.test(URL.parse(value)?.protocol ?? ""),
+};
+
+/** By the names of OpenTelemetry; what else it names for exporters and resources the SDK reads from the environment by itself. */
+const TRACING = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: optionalText({
+    meaning:
+      "Where spans are posted, as OTLP over HTTP in protobuf: the address of a collector, to which /v1/traces is added. OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE and OTEL_RESOURCE_ATTRIBUTES are read as well, from the environment only.",
+    ...ENDPOINT,
+    hint: "For example http://localhost:4318.",
+    example: "http://localhost:4318",
+  }),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: optionalText({
+    meaning: "The same for traces alone, as it is; it wins over the one for everything.",
+    ...ENDPOINT,
+    hint: "For example http://localhost:4318/v1/traces.",
+    example: "http://localhost:4318/v1/traces",
+  }),
+  OTEL_TRACES_EXPORTER: optionalText({
+    meaning:
+      'Where spans go: "otlp", "console", which writes them to standard output between the lines of the log, or "none". Left out: "otlp" where there is an endpoint, else nowhere. Words that are unknown here count as none.',
+    ...NO_CONTROL,
+    hint: "For example otlp.",
+    example: "otlp",
+  }),
+  OTEL_SDK_DISABLED: optionalText({
+    meaning: '"true": no spans are collected, whatever else is set. Traces that callers begin go on nevertheless.',
+    ...NO_CONTROL,
+    hint: "For example true.",
+    example: "true",
+  }),
+  OTEL_SERVICE_NAME: optionalText({
+    meaning:
+      "The name of the service that spans carry. Left out: that of OTEL_RESOURCE_ATTRIBUTES, else taskiq-aws-api and so on.",
+    ...NO_CONTROL,
+    hint: "For example orders-worker.",
+    example: "orders-worker",
+  }),
+  OTEL_TRACES_SAMPLER: text({
+    meaning:
+      "Which traces are kept: always_on, always_off, traceidratio, or with parentbased_ in front, which goes by the caller where there is one.",
+    ...NO_CONTROL,
+    hint: "For example parentbased_traceidratio.",
+    default: "parentbased_always_on",
+  }),
+  OTEL_TRACES_SAMPLER_ARG: text({
+    meaning: "The share of traces that the samplers by ratio keep.",
+    expected: "a number from 0 to 1",
+    hint: "For example 0.1.",
+    default: "1",
+    pattern: (value) => /^(?:0|1|0?\.\d{1,9}|[01]\.\d{1,9})$/.test(value) && Number(value) <= 1,
+  }),
+};
+
 /** The variables in the order of the example file. */
 export const SECTIONS: readonly { readonly title: string; readonly variables: Record<string, Variable<unknown>> }[] = [
   { title: "The process", variables: PROCESS },
@@ -711,6 +772,7 @@ export const SECTIONS: readonly { readonly title: string; readonly variables: Re
   { title: "Executor loops", variables: EXECUTOR },
   { title: "Scaling", variables: SCALING },
   { title: "Metrics", variables: METRICS },
+  { title: "Tracing", variables: TRACING },
   { title: "Logs", variables: LOG },
   { title: "The command line", variables: CLIENT },
 ];
@@ -766,6 +828,7 @@ export const VARIABLES = {
   ...EXECUTOR,
   ...SCALING,
   ...METRICS,
+  ...TRACING,
 };
 
 type VariableName = keyof typeof VARIABLES;

@@ -24,6 +24,7 @@ import {
 import type { Variable } from "./config-variable.ts";
 import { TaskiqError } from "./errors.ts";
 import type { LogFormat, LogLevel } from "./log.ts";
+import type { TracingConfig } from "./tracing/sdk.ts";
 
 export type { QueueConfig, ServiceRole } from "./config-table.ts";
 
@@ -108,6 +109,8 @@ export type ServiceConfig = {
   };
   /** Null: none are written. */
   readonly metrics: MetricsConfig | null;
+  /** Null: no spans are collected. */
+  readonly tracing: TracingConfig | null;
   readonly tasks: {
     /** Paths or `file:` URLs of modules that define tasks. */
     readonly modules: readonly string[];
@@ -299,6 +302,7 @@ function serviceConfig(values: Values<typeof VARIABLES>, role: ServiceConfig["ro
             stack: values.TASKIQ_METRICS_STACK,
             intervalMs: values.TASKIQ_METRICS_INTERVAL_MS,
           },
+    tracing: tracingConfig(values),
     tasks: {
       modules: values.TASKIQ_TASK_MODULES,
       warmProcesses: values.TASKIQ_PROCESS_WARM,
@@ -323,6 +327,21 @@ function scalingConfig(values: Values<typeof VARIABLES>): ScalingConfig | null {
     outCooldownMs: values.TASKIQ_SCALING_OUT_COOLDOWN_MS,
     inCooldownMs: values.TASKIQ_SCALING_IN_COOLDOWN_MS,
     intervalMs: values.TASKIQ_SCALING_INTERVAL_MS,
+  };
+}
+
+function tracingConfig(values: Values<typeof VARIABLES>): TracingConfig | null {
+  const { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: own, OTEL_EXPORTER_OTLP_ENDPOINT: base } = values;
+  const url = own ?? (base === null ? null : `${base.replace(/\/+$/, "")}/v1/traces`);
+  const wanted = values.OTEL_TRACES_EXPORTER?.split(",").map((word) => word.trim()) ?? (url === null ? [] : ["otlp"]);
+  const exporter = (["otlp", "console"] as const).find((known) => wanted.includes(known));
+  if (values.OTEL_SDK_DISABLED?.toLowerCase() === "true" || exporter === undefined) return null;
+  return {
+    exporter,
+    url,
+    serviceName: values.OTEL_SERVICE_NAME,
+    sampler: values.OTEL_TRACES_SAMPLER,
+    samplerRatio: Number(values.OTEL_TRACES_SAMPLER_ARG),
   };
 }
 

@@ -32,7 +32,20 @@ const QUIET_EVENTS = new Set([
   "api.stopped",
 ]);
 const STOP_MS = 15_000;
-const KNOWN_FIELDS = new Set(["event", "level", "time", "service", "worker", "taskId", "task", "queue", "attempt"]);
+const KNOWN_FIELDS = new Set([
+  "event",
+  "level",
+  "time",
+  "service",
+  "worker",
+  "taskId",
+  "task",
+  "queue",
+  "attempt",
+  "runId",
+  "traceId",
+  "spanId",
+]);
 
 export type DemoProcessOptions = {
   readonly name: string;

@@ -38,6 +38,7 @@ import { commandTask } from "./tasks/command.ts";
 import { JOBS, TASKS } from "./tasks/index.ts";
 import { createSimpleRun } from "./tasks/simple-run.ts";
 import { createStartRun } from "./tasks/start-run.ts";
+import { startTracing } from "./tracing/sdk.ts";
 import { VERSION } from "./version.ts";
 import { loggingMiddleware } from "./worker/logging.ts";
 import { createProtection } from "./worker/protection.ts";
@@ -74,9 +75,15 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       ? null
       : openMetrics({ ...config.metrics, role: config.role, version: VERSION, clock, write });
   const shown = metrics?.shown ?? null;
+  const { tracing, stop: flush } = await startTracing(config.tracing, {
+    role: config.role,
+    version: VERSION,
+    log,
+    clock,
+  });
   const stops: (() => Promise<void>)[] = [];
   // From here on: whoever waits for the database can be told to stop.
-  const stop = stopOnSignals({ log, clock, budgetMs: config.worker.drainBudgetMs, stops });
+  const stop = stopOnSignals({ log, clock, budgetMs: config.worker.drainBudgetMs, stops, flush });
 
   const open = (purpose: string, max: number, limits: Partial<DatabaseOptions> = {}): Database => {
     const pool = openPool(config, purpose, max, log, { password, ...limits });
@@ -105,7 +112,13 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   const commands = envNames === null ? [] : [commandTask({ groups, environment, envNames })];
   const startRun = createStartRun(() => ({ runs, jobs }));
   const tasks = createRegistry([...TASKS, startRun, ...commands, ...(await loadTasks(modules))]);
-  const simpleRun = createSimpleRun(tasks, { payloads, log, clock, maxPayloadBytes: config.payload.maxBytes });
+  const simpleRun = createSimpleRun(tasks, {
+    payloads,
+    log,
+    clock,
+    maxPayloadBytes: config.payload.maxBytes,
+    tracing,
+  });
   const registry = createRegistry([...tasks.values(), simpleRun]);
   const jobs = createJobRegistry([...JOBS, ...(await loadJobs(modules))], tasks);
   const { inlineBytes: inlinePayloadBytes } = config.payload;
@@ -121,6 +134,7 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
     maxPayloadBytes: config.payload.maxBytes,
     observer: metrics?.submitting,
     ...config.submit,
+    tracing,
   };
   const submitter = createSubmitter({ ...submitting, registry: tasks, middlewares: chain });
   // A FIFO queue has one sender, and a worker may not send to it: the executor's loop does.
@@ -209,16 +223,19 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       demo: config.http.demo,
       access: config.access,
       metrics: shown,
+      tracing,
     });
     log.info("api.started", await api.listen(config.http));
     if (config.access.auth === "none" && !isLoopback(config.http.host))
       log.warn("api.open", { host: config.http.host });
     stops.push(async () => {
+      const startedMs = clock.nowMs();
       api.drain();
       await api.close();
       await submitter.idle();
       await runs.idle();
       await announcer.idle();
+      log.info("api.stopped", { elapsedMs: Math.round(clock.nowMs() - startedMs) });
     });
   }
 
@@ -252,6 +269,7 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       revision: await readRevision(config.protection.metadataUrl),
       protection: createProtection({ ...config.protection, log, clock }),
       ...(metrics !== null && { metrics: metrics.worker(workerName) }),
+      tracing,
       settings: {
         ...config.worker,
         inlinePayloadBytes: config.payload.inlineBytes,

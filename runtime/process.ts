@@ -56,6 +56,8 @@ export function stopOnSignals(options: {
   readonly clock: Clock;
   readonly budgetMs: number;
   readonly stops: readonly (() => Promise<void>)[];
+  /** After all of these, in a few seconds at most: what they said is sent. */
+  readonly flush?: () => Promise<void>;
 }): (why: string) => void {
   const { log, clock, budgetMs, stops } = options;
   let stopping = false;
@@ -75,6 +77,7 @@ export function stopOnSignals(options: {
     const results = await Promise.allSettled(stops.map((one) => one()));
     const failed = results.find((result) => result.status === "rejected");
     if (failed !== undefined) log.error("process.failed", { error: failed.reason });
+    await options.flush?.();
     log.info("process.stopped", { exitCode, elapsedMs: Math.round(clock.nowMs() - startedMs) });
     process.exit(exitCode);
   }

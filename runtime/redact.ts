@@ -12,15 +12,30 @@ const URL_PASSWORD = /\b([a-z][a-z0-9+.-]{0,19}:\/\/[^\s:/@"']{0,200}):[^\s/"']{
 // An API key (access/key.ts), of which the id may be seen.
 const API_KEY = /\b(tq_[a-z0-9-]{1,20}_[a-z2-9]{12}_)[A-Za-z0-9_-]{20,100}/g;
 
+// password=… in connection strings and queries, as in the signed URLs of AWS.
+const NAMED =
+  /\b((?:password|passwd|pwd|secret|api[-_]?key|access[-_]?token|X-Amz-(?:Signature|Security-Token|Credential))=)(?:'[^']{0,2000}'|[^\s&;,"']{1,2000})/gi;
+
+// What follows the scheme in a header, unless it is a key of ours, of which the id may be seen.
+const AUTHORIZATION = /\b(Bearer|Basic) {1,4}(?!tq_[a-z0-9-]{1,20}_[a-z2-9]{12}_)[\w.~+/=-]{8,2000}/g;
+
+// JSON.parse quotes what it was given, a few characters of it or all. It may be the input of a task.
+const NOT_JSON = /(?:\.\.\.)?"[^\n]{0,100}"(?:\.\.\.)? is not valid JSON/g;
+
 const HIDDEN = "[redacted]";
 const MAX_DEPTH = 6;
 const MAX_VALUES = 500;
 const MAX_STRING_CHARACTERS = 8_192;
 const MAX_TOTAL_CHARACTERS = 65_536;
 
-/** The same text with the password of every URL in it replaced, and the secret of every API key. */
+/** The same text without the password of any URL or connection string in it, the secret of any API key, and what JSON.parse quotes. */
 export function redactText(text: string): string {
-  return text.replace(URL_PASSWORD, `$1:${HIDDEN}@`).replace(API_KEY, `$1${HIDDEN}`);
+  return text
+    .replace(URL_PASSWORD, `$1:${HIDDEN}@`)
+    .replace(API_KEY, `$1${HIDDEN}`)
+    .replace(NAMED, `$1${HIDDEN}`)
+    .replace(AUTHORIZATION, `$1 ${HIDDEN}`)
+    .replace(NOT_JSON, `${HIDDEN} is not valid JSON`);
 }
 
 /**

@@ -82,6 +82,7 @@ describe("a minimal environment", () => {
       scaling: null,
       protection: { agentUrl: null, metadataUrl: null, afterMs: 1_000, limitMs: 1_800_000 },
       metrics: { prometheus: true, emf: false, namespace: "taskiq", stack: "local", intervalMs: 20_000 },
+      tracing: null,
       tasks: { modules: [], warmProcesses: 1, processEnvNames: [], commandEnvNames: null },
     });
   });

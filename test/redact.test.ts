@@ -17,6 +17,34 @@ describe("redactText", () => {
   });
 
   it.each([
+    ["host=db user=u password=hunter2 dbname=d", "host=db user=u password=[redacted] dbname=d"],
+    ["host=db password='hunter2 and more' port=1", "host=db password=[redacted] port=1"],
+    ["https://b/k?X-Amz-Signature=0a1b&x=1", "https://b/k?X-Amz-Signature=[redacted]&x=1"],
+    ["sent Authorization: Bearer eyJhbGciOi.J9-_~+/= to it", "sent Authorization: Bearer [redacted] to it"],
+  ])("hides the secret in %s", (text, expected) => {
+    expect(redactText(text)).toBe(expected);
+  });
+
+  it.each([
+    "hunter2",
+    '"hunter2',
+    "{hunter2: 1}",
+    `{"a":"hunter2", b}`,
+    `[1, ${"x".repeat(60)} hunter2 ${"y".repeat(60)}`,
+  ])("hides what JSON.parse quotes of %s", (text) => {
+    let message = "";
+    try {
+      JSON.parse(text);
+    } catch (error) {
+      message = String(error);
+    }
+    expect(redactText(message)).not.toMatch(/hunter2|xxx|yyy/);
+    expect(redactText(message)).toMatch(/JSON/);
+  });
+
+  it.each([
+    "the bearer of this",
+    "expected a password, got none",
     "http://localhost:4566/queue?to=a@b",
     "postgres://user@host/db",
     "12:30 me@example.org",
@@ -32,6 +60,11 @@ describe("redactText", () => {
       "a://".repeat(25_000),
       `a://${":".repeat(100_000)}`,
       "x://u:".repeat(20_000),
+      "password=".repeat(12_000),
+      "password='".repeat(12_000),
+      "Bearer ".repeat(15_000),
+      '"'.repeat(100_000),
+      '..."'.repeat(25_000),
     ]) {
       redactText(text);
     }

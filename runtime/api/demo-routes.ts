@@ -27,7 +27,7 @@ export function demoRoutes(app: App, { submitter, reader }: DemoRouteParts): voi
       },
     },
     async (request, reply) => {
-      const tasks = [{ task: sleep.name, input: request.body }];
+      const tasks = [{ task: sleep.name, input: request.body, traceContext: request.traceContext }];
       const { kind, ids } = await submitTasks(submitter, callerOf(request), tasks, request.headers);
       // One request makes one task.
       const id = ids[0] as string;

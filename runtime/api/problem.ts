@@ -9,6 +9,7 @@ import type { Log } from "../log.ts";
 import { isBusyError } from "../postgres/failure.ts";
 import { isConnectionError, isSerializationError } from "../postgres/pool.ts";
 import type { App } from "./app.ts";
+import { requestIds } from "./request-spans.ts";
 
 const RETRY_AFTER_SECONDS = 2;
 const MAX_DETAIL_CHARS = 2_000;
@@ -44,7 +45,8 @@ export function sendProblem(
   const { status, title } = ERROR_CODES[known.code];
   if (status >= 500 && known.code !== "draining") {
     log[status === 503 ? "warn" : "error"]("request.failed", {
-      requestId: request.id,
+      ...requestIds(request),
+      ...(request.caller !== undefined && { caller: request.caller.name }),
       method: request.method,
       route: request.routeOptions.url,
       status,

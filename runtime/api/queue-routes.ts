@@ -19,6 +19,7 @@ import type { App } from "./app.ts";
 import { callerOf, viewOf } from "./caller.ts";
 import { answer, DOCS, problems } from "./docs.ts";
 import { createQueueStats, QUEUE } from "./queue-stats.ts";
+import { requestIds } from "./request-spans.ts";
 
 export type QueueRouteParts = {
   readonly database: Database;
@@ -144,7 +145,7 @@ export function queueRoutes(app: App, { database, queues, log, clock }: QueueRou
         await pauseQueue(tx, name, caller.name);
         await audit(tx, caller, "queue.pause", name);
       });
-      log.info("queue.paused", { queue: name, by: caller.name });
+      log.info("queue.paused", { ...requestIds(request), queue: name, by: caller.name });
       return reply.type("application/json").send(await shown(name));
     },
   );
@@ -170,7 +171,7 @@ export function queueRoutes(app: App, { database, queues, log, clock }: QueueRou
         if (resumed) await audit(tx, caller, "queue.resume", name);
         return resumed;
       });
-      if (wasPaused) log.info("queue.resumed", { queue: name, by: caller.name });
+      if (wasPaused) log.info("queue.resumed", { ...requestIds(request), queue: name, by: caller.name });
       return reply.type("application/json").send(await shown(name));
     },
   );
@@ -220,7 +221,7 @@ export function queueRoutes(app: App, { database, queues, log, clock }: QueueRou
         },
       );
       const counts = { ...rest, failed_again: again };
-      if (!dryRun) log.info("queue.redriven", { queue: name, ...counts, by: caller.name });
+      if (!dryRun) log.info("queue.redriven", { ...requestIds(request), queue: name, ...counts, by: caller.name });
       return reply.type("application/json").send(
         JSON.stringify({
           queue: name,

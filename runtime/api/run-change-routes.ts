@@ -149,7 +149,9 @@ export function runChangeRoutes(app: App, { database, submitter }: RunChangeRout
       const caller = callerOf(request);
       const { steps } = request.body;
       const idempotencyKey = request.headers["idempotency-key"];
-      const { kind, runId } = await submitter.reexecute(id, { tenant: caller.tenant, steps, idempotencyKey });
+      const { traceContext } = request;
+      const options = { tenant: caller.tenant, steps, idempotencyKey, traceContext };
+      const { kind, runId } = await submitter.reexecute(id, options);
       if (kind === "replayed") reply.header("idempotency-replayed", "true");
       else await audit(database, caller, "run.reexecute", id, { steps, run_id: runId });
       return reply

@@ -149,7 +149,7 @@ export function runRoutes(app: App, parts: RunRouteParts): void {
     async (request, reply) => {
       const caller = callerOf(request);
       const { kind, runId } = await refusingDeepInput(async () => {
-        const wanted = runRequestOf(request.body, jobs);
+        const wanted = { ...runRequestOf(request.body, jobs), traceContext: request.traceContext };
         requireTaskScopes(caller, taskNamesOf(wanted.graph));
         const idempotencyKey = request.headers["idempotency-key"];
         const accepted = await submitter.submit(wanted, { tenant: caller.tenant, idempotencyKey });

@@ -14,6 +14,7 @@ import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
+import { NO_TRACING, type Tracing } from "../tracing/tracing.ts";
 import { guardRoutes } from "./access.ts";
 import type { App } from "./app.ts";
 import { auditRoutes } from "./audit-routes.ts";
@@ -31,6 +32,7 @@ import { documentRoutes } from "./openapi.ts";
 import { refuseOtherMethods } from "./other-methods.ts";
 import { answerProblems, sendProblem } from "./problem.ts";
 import { queueRoutes } from "./queue-routes.ts";
+import { traceRequests } from "./request-spans.ts";
 import { runChangeRoutes } from "./run-change-routes.ts";
 import { runEventRoutes } from "./run-event-routes.ts";
 import { createRunOutlines } from "./run-outline.ts";
@@ -76,6 +78,8 @@ export type ApiParts = {
     /** In the text of new keys: up to 20 lower-case letters, digits and hyphens. */
     readonly environment: string;
   };
+  /** Makes a span of each request. Absent: there are none. */
+  readonly tracing?: Tracing;
 };
 
 export type Api = {
@@ -117,6 +121,7 @@ export async function createApi(parts: ApiParts): Promise<Api> {
   // Answers are written as text; the schemas of answers are for the document.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   app.setValidatorCompiler(validatorCompiler);
+  traceRequests(app, parts.tracing ?? NO_TRACING);
   answerProblems(app, log, limits.maxBodyBytes);
   takeJsonBodies(app);
 

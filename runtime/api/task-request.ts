@@ -68,7 +68,7 @@ function notBefore(maxDelayMs: number) {
     });
 }
 
-export function taskRequestOf(body: TaskBody): TaskRequest {
+export function taskRequestOf(body: TaskBody, traceContext: string | null = null): TaskRequest {
   const { task, input, queue, priority, ordering_key: orderingKey, labels } = body;
   const { delay_seconds: delaySeconds, not_before: start } = body;
   return {
@@ -80,6 +80,7 @@ export function taskRequestOf(body: TaskBody): TaskRequest {
     ...(start !== undefined && { notBefore: new Date(start) }),
     orderingKey,
     labels,
+    ...(traceContext !== null && { traceContext }),
   };
 }
 

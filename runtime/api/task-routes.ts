@@ -37,7 +37,7 @@ export function taskRoutes(app: App, { submitter, reader, taskNames, limits }: T
       },
     },
     async (request, reply) => {
-      const tasks = [taskRequestOf(request.body)];
+      const tasks = [taskRequestOf(request.body, request.traceContext)];
       const { kind, ids } = await submitTasks(submitter, callerOf(request), tasks, request.headers);
       // One request makes one task.
       const id = ids[0] as string;
@@ -66,7 +66,7 @@ export function taskRoutes(app: App, { submitter, reader, taskNames, limits }: T
       },
     },
     async (request, reply) => {
-      const tasks = request.body.tasks.map(taskRequestOf);
+      const tasks = request.body.tasks.map((task) => taskRequestOf(task, request.traceContext));
       const { kind, ids } = await submitTasks(submitter, callerOf(request), tasks, request.headers, true);
       if (kind === "replayed") reply.header("idempotency-replayed", "true");
       return reply

@@ -4,6 +4,8 @@
  */
 import type { Clock } from "../clock.ts";
 import { TaskiqError } from "../errors.ts";
+import { traceHeadersOf } from "../tracing/carrier.ts";
+import { activeTraceContext } from "../tracing/tracing.ts";
 import { ApiError, mayPass } from "./api-error.ts";
 import { checkedBaseUrl } from "./base-url.ts";
 import { pause } from "./pause.ts";
@@ -73,6 +75,8 @@ export function createRequester(options: RequesterOptions): Requester {
         redirect: "manual",
         headers: {
           accept: "application/json",
+          // Tasks that a handler creates belong to the trace of its own.
+          ...traceHeadersOf(activeTraceContext()),
           ...(authorization !== null && { authorization }),
           ...(body !== undefined && { "content-type": "application/json" }),
           ...(idempotencyKey !== undefined && { "idempotency-key": idempotencyKey }),

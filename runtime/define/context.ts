@@ -12,6 +12,8 @@ export type Context = {
   readonly labels: Readonly<Record<string, string>>;
   /** The same for every attempt of this task: hand it to services that deduplicate by key. */
   readonly idempotencyKey: string;
+  /** A W3C `traceparent`, for services that the handler calls: the trace goes on there. Null where nobody traces this task. */
+  readonly traceparent: string | null;
   /** Aborted with one of `AbortReason` as its reason; code that ignores it is left behind after the grace time. */
   readonly signal: AbortSignal;
   readonly log: TaskLog;

@@ -25,7 +25,10 @@ export type ExecutingTask = {
   readonly tenant: string;
   readonly attempt: number;
   readonly labels: Readonly<Record<string, string>>;
+  /** Of the attempt's own span; where no spans are collected, what stands in the row. A `traceparent`, and behind a blank a `tracestate`. */
   readonly traceContext: string | null;
+  /** The step that it is. Null outside a run. */
+  readonly step: { readonly runId: string; readonly key: string } | null;
   /** From due to start, in milliseconds, by the database's clock. */
   readonly waitMs: number;
   /** Handler failures of earlier attempts; what the retry policy counts. */
@@ -93,14 +96,19 @@ export function chainMiddlewares(middlewares: readonly Middleware[], log: Log): 
 
 const HOOK_TIMEOUT_MS = 1_000;
 
-async function callInTurn(chain: Middleware[], hook: HookName, args: readonly unknown[], log: Log): Promise<void> {
+async function callInTurn(
+  chain: Middleware[],
+  hook: HookName,
+  args: readonly [{ readonly id: string }, ...unknown[]],
+  log: Log,
+): Promise<void> {
   for (const middleware of chain) {
     try {
       // The arguments were typed for this hook by `call`; a union of hooks cannot say so.
       const called = (middleware[hook] as (...args: unknown[]) => unknown).apply(middleware, [...args]);
       if (called !== undefined) await (hook === "preExecute" ? called : withinTimeout(Promise.resolve(called)));
     } catch (error) {
-      log.error("hook.failed", { middleware: middleware.name, hook, error });
+      log.error("hook.failed", { middleware: middleware.name, hook, taskId: args[0].id, error });
     }
   }
 }

@@ -19,6 +19,7 @@ import { different, settingOf } from "../flow/limit-book.ts";
 import { inWords, issuesOf } from "../issues.ts";
 import { encodeJson } from "../payload/json.ts";
 import { loadSql } from "../postgres/sql.ts";
+import { activeTraceContext } from "../tracing/tracing.ts";
 import { limitRow } from "./publish.ts";
 
 /** A client of `pg` inside the caller's transaction, or what `commit(tx)` of a task is given. */
@@ -45,7 +46,7 @@ export type EnqueueOptions = {
   readonly tenant?: string | undefined;
   /** A uuid for the task. Default: a new one. A cancellation that came for it before makes the task `cancelled` at once. */
   readonly id?: string | undefined;
-  /** A `traceparent`. */
+  /** A `traceparent`. Default: that of the active span of OpenTelemetry, if there is one. */
   readonly traceContext?: string | undefined;
 };
 
@@ -130,7 +131,7 @@ function optionsOf(options: EnqueueOptions, definition: TaskDefinition | null, i
     idempotency_key: options.idempotencyKey,
     tenant: options.tenant,
     id: options.id,
-    trace_context: options.traceContext,
+    trace_context: options.traceContext ?? activeTraceContext() ?? undefined,
     // With the definition at hand nobody has to have made it known.
     ...(definition !== null && { policy: policyOf(definition, input) }),
   };

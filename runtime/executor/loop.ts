@@ -1,7 +1,7 @@
 /** A loop of the executor: one step again and again, with a pause that grows while the step fails. */
 
 import type { Clock } from "../clock.ts";
-import type { EventName, Log } from "../log.ts";
+import type { Log } from "../log.ts";
 
 export type ExecutorLoop = {
   readonly name: string;
@@ -18,7 +18,6 @@ export type LoopParts = ExecutorLoop & {
 };
 
 const LONGEST_PAUSE_MS = 10_000;
-const FAILED: EventName = "loop.failed";
 
 /** Runs until `stopping` is aborted and the step then under way has ended. Never rejects. */
 export async function runLoop({ name, intervalMs, log, clock, stopping, step }: LoopParts): Promise<void> {
@@ -31,7 +30,7 @@ export async function runLoop({ name, intervalMs, log, clock, stopping, step }: 
     } catch (error) {
       failures++;
       pauseMs = Math.max(intervalMs, Math.min(200 * 2 ** failures, LONGEST_PAUSE_MS)) * (0.5 + Math.random() / 2);
-      log.warn(FAILED, { loop: name, retryInMs: Math.round(pauseMs), error });
+      log.warn("loop.failed", { loop: name, retryInMs: Math.round(pauseMs), error });
     }
     // Unwinds the stack of a step that has more to do, and lets everybody else run.
     await clock.after(pauseMs, stopping).catch(() => {});

@@ -10,6 +10,8 @@ import type { Log } from "../log.ts";
 import type { AbortReason, TaskError, TaskPolicy } from "../model/task.ts";
 import { encodeJson } from "../payload/json.ts";
 import type { PayloadStore } from "../payload/payload.ts";
+import { attemptIds } from "../tracing/attempt-ids.ts";
+import { traceparentOf } from "../tracing/carrier.ts";
 import type { Attempt } from "./attempt.ts";
 import type { ClaimedTask } from "./claim.ts";
 
@@ -107,7 +109,7 @@ export async function execute(
   executing: ExecutingTask,
   parts: ExecuteParts,
 ): Promise<Execution> {
-  const context = contextOf(attempt, parts);
+  const context = contextOf(attempt, executing, parts);
   const running = run(attempt, definition, executing, context, parts);
   const ending = await Promise.race([running, leftBehind(attempt, definition).then(() => ABANDONED)]);
   attempt.settle();
@@ -299,7 +301,11 @@ function isA<Instance>(thrown: unknown, type: abstract new (...args: never[]) =>
   }
 }
 
-function contextOf(attempt: Attempt, { log, payloads, maxPayloadBytes, readParent }: ExecuteParts): HostContext {
+function contextOf(
+  attempt: Attempt,
+  executing: ExecutingTask,
+  { log, payloads, maxPayloadBytes, readParent }: ExecuteParts,
+): HostContext {
   const { task } = attempt;
   let ownLog: TaskLog | undefined;
   return {
@@ -311,11 +317,12 @@ function contextOf(attempt: Attempt, { log, payloads, maxPayloadBytes, readParen
     failures: task.failures,
     labels: task.labels,
     idempotencyKey: task.id,
+    traceparent: traceparentOf(executing.traceContext),
     get signal() {
       return attempt.signal();
     },
     get log() {
-      ownLog ??= taskLog(log.child({ taskId: task.id, task: task.name, attempt: task.attempt }));
+      ownLog ??= taskLog(log.child(attemptIds(executing)));
       return ownLog;
     },
     progress(fraction, message) {

@@ -25,6 +25,8 @@ export type ReexecuteOptions = {
    */
   readonly steps: "from_failure" | "all" | readonly string[];
   readonly idempotencyKey?: string | undefined;
+  /** The trace that the new run goes on with; it is no part of the old one's. */
+  readonly traceContext?: string | null | undefined;
 };
 
 type OriginRow = {
@@ -66,7 +68,7 @@ const ADVANCE = loadSql(import.meta.url, "./advance.sql");
 /** @throws TaskiqError `run_not_found`, `run_not_finished`, `request_invalid`, and what accepting a run throws */
 export async function reexecuteRun(
   runId: string,
-  { tenant, steps, idempotencyKey }: ReexecuteOptions,
+  { tenant, steps, idempotencyKey, traceContext }: ReexecuteOptions,
   parts: { readonly database: Queryable; readonly payloads: PayloadStore; readonly writer: RunWriter },
 ): Promise<RunAccepted> {
   const { database, payloads, writer } = parts;
@@ -87,6 +89,7 @@ export async function reexecuteRun(
     mode: origin.mode,
     input: text === null ? null : JSON.parse(text),
     priority: origin.priority,
+    traceContext,
     ...(origin.labels !== null && { labels: JSON.parse(origin.labels) }),
   };
   const rows = await database.query<Was>(READ_ORIGIN_STEPS, [runId]);

@@ -8,6 +8,8 @@ import { TaskiqError } from "../errors.ts";
 import { encodeJson } from "../payload/json.ts";
 import { isBusyError, isValueError } from "../postgres/failure.ts";
 import { isConnectionError, isSerializationError, type Transaction } from "../postgres/pool.ts";
+import { traceContextOfLabels } from "../tracing/carrier.ts";
+import { during, NO_TRACING, type Tracing } from "../tracing/tracing.ts";
 import type { Announcer, Doorbell } from "./announce.ts";
 import { createRunPreparer, type PreparerParts, type RunRequest } from "./prepare-run.ts";
 import { sorted } from "./submit.ts";
@@ -25,6 +27,8 @@ export type RunParts = PreparerParts & {
   readonly idempotencyTtlMs: number;
   /** Counts what is written. */
   readonly observer?: SubmitObserver | undefined;
+  /** Makes a span of each submission. Absent: there are none. */
+  readonly tracing?: Tracing;
 };
 
 /** The run that this one repeats. */
@@ -49,7 +53,7 @@ export type RunWriter = {
 };
 
 export function createRunWriter(parts: RunParts): RunWriter {
-  const { database } = parts;
+  const { database, tracing = NO_TRACING } = parts;
   const prepare = createRunPreparer(parts);
   const underWay = new Set<Promise<unknown>>();
 
@@ -63,8 +67,21 @@ export function createRunWriter(parts: RunParts): RunWriter {
     }
   }
 
+  /** All steps of a run are within the span that created it: its trace is one tree. */
   async function write(request: RunRequest, options: RunOptions, origin?: RunOrigin): Promise<RunAccepted> {
     const id = uuidv7();
+    const { job: of, graph, labels } = request;
+    const traceContext = request.traceContext ?? traceContextOfLabels(labels);
+    const span = tracing.create({ kind: "run", of, id, count: graph.steps.length, traceContext });
+    return await during(span, () => writeAs(id, { ...request, traceContext: span.traceContext }, options, origin));
+  }
+
+  async function writeAs(
+    id: string,
+    request: RunRequest,
+    options: RunOptions,
+    origin?: RunOrigin,
+  ): Promise<RunAccepted> {
     const prepared = await prepare(id, request, options.tenant);
     const run = origin === undefined ? prepared : repeating(prepared, origin);
     const key = options.idempotencyKey;

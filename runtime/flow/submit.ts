@@ -18,6 +18,8 @@ import { encodeJson } from "../payload/json.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
+import { traceContextOfLabels } from "../tracing/carrier.ts";
+import { type CreationSpan, during, NO_TRACING, type Tracing } from "../tracing/tracing.ts";
 import { groupKeyOf } from "../wire/group.ts";
 import type { Announcer } from "./announce.ts";
 import { createBatcher } from "./batch.ts";
@@ -50,6 +52,7 @@ export type TaskRequest = {
   /** FIFO queues: tasks with equal keys run one after the other, in the order they were submitted. Default: the task's id. */
   readonly orderingKey?: string | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** The trace that it goes on with, as tracing/carrier.ts writes it. Default: what its labels name, else that of the active span. */
   readonly traceContext?: string | null | undefined;
 };
 
@@ -89,6 +92,8 @@ export type SubmitterParts = {
   readonly groupCommitMs: number;
   /** Counts what is written. */
   readonly observer?: SubmitObserver | undefined;
+  /** Makes a span of each submission. Absent: there are none. */
+  readonly tracing?: Tracing;
 };
 
 /** Large inputs of one submission on their way to the payload store at the same time. */
@@ -101,7 +106,7 @@ type CheckedRequest = {
 };
 
 export function createSubmitter(parts: SubmitterParts): Submitter {
-  const { payloads, registry, middlewares } = parts;
+  const { payloads, registry, middlewares, tracing = NO_TRACING } = parts;
   const queueNames = new Set(parts.queues.names);
   const limits = createLimitBook(parts.database);
   const underWay = new Map<string, { requestHash: Buffer; answer: Promise<Submitted> }>();
@@ -197,11 +202,37 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     requestHash: Buffer | null,
   ): Promise<Submitted> {
     const owner = uuidv7();
+    const span = created(requests, owner);
+    return await during(span, () => write(requests, owner, span.traceContext, tenant, key, requestHash));
+  }
+
+  /** A batch is one submission, with one span. */
+  function created(requests: readonly CheckedRequest[], id: string): CreationSpan {
+    const [first] = requests;
+    const queues = new Set(requests.map(({ request, definition }) => queueOf(request, definition)));
+    const [queue = null] = queues;
+    const traceContext = first?.request.traceContext ?? traceContextOfLabels(first?.request.labels);
+    const of = queues.size > 1 ? null : queue;
+    return tracing.create({ kind: "tasks", of, id, count: requests.length, traceContext });
+  }
+
+  async function write(
+    requests: readonly CheckedRequest[],
+    owner: string,
+    traceContext: string | null,
+    tenant: string,
+    key: string | null,
+    requestHash: Buffer | null,
+  ): Promise<Submitted> {
     const tasks: PreparedTask[] = [];
     let bytes = 0;
     for (let first = 0; first < requests.length; first += STORED_AT_ONCE) {
       const some = requests.slice(first, first + STORED_AT_ONCE);
-      tasks.push(...(await Promise.all(some.map((one, index) => prepare(one, nthId(owner, first + index), tenant)))));
+      tasks.push(
+        ...(await Promise.all(
+          some.map((one, index) => prepare(one, nthId(owner, first + index), tenant, traceContext)),
+        )),
+      );
     }
     for (const { text } of requests) bytes += text?.length ?? 0;
     const answer = await batcher.add({
@@ -218,7 +249,12 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     return answer;
   }
 
-  async function prepare(checked: CheckedRequest, id: string, tenant: string): Promise<PreparedTask> {
+  async function prepare(
+    checked: CheckedRequest,
+    id: string,
+    tenant: string,
+    traceContext: string | null,
+  ): Promise<PreparedTask> {
     const { request, definition, text } = checked;
     const sending: SendingTask = {
       id,
@@ -226,7 +262,7 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
       queue: queueOf(request, definition),
       tenant,
       labels: { ...request.labels },
-      traceContext: request.traceContext ?? null,
+      traceContext,
     };
     await middlewares.call("preSend", sending);
     const options = parts.queues.options(sending.queue);
@@ -273,7 +309,11 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
   return {
     submit,
     check: (request) => void check(request, 0, false),
-    prepare: async (request, { tenant, id }) => await prepare(check(request, 0, false), id, tenant),
+    async prepare(request, { tenant, id }) {
+      const checked = check(request, 0, false);
+      const span = created([checked], id);
+      return await during(span, () => prepare(checked, id, tenant, span.traceContext));
+    },
     idle: () => batcher.idle(),
   };
 }

@@ -10,6 +10,7 @@ import type { TaskDefinition } from "../define/task.ts";
 import { describeError, TaskiqError } from "../errors.ts";
 import { failed, fitInput, succeeded } from "../flow/execute.ts";
 import { TASKS } from "../tasks/index.ts";
+import { withinTrace } from "../tracing/tracing.ts";
 import { type ChildContext, createChildContext } from "./child-context.ts";
 import type { ChildOutcome, FromChild, ToChild } from "./messages.ts";
 
@@ -56,7 +57,9 @@ async function result(
   context: ChildContext,
   maxPayloadBytes: number,
 ): Promise<ChildOutcome> {
-  const outcome = succeeded(await definition.run(input, context.context), maxPayloadBytes);
+  // Where the handler's own modules register an SDK of OpenTelemetry, what they trace belongs to this attempt.
+  const returned = withinTrace(context.context.traceparent, () => definition.run(input, context.context));
+  const outcome = succeeded(await returned, maxPayloadBytes);
   return outcome.kind === "succeeded" ? { kind: "succeeded", resultText: outcome.resultText } : outcome;
 }
 

@@ -18,7 +18,7 @@ const AWS = /^(?:AWS|ECS)_/;
 /** Our own configuration, the database's, and how Node talks to the parent of this process. */
 const OURS = /^(?:TASKIQ_|DAGSTER_|PG[A-Z]|DATABASE_URL$|SERVICE_ROLE$|NODE_CHANNEL_|NODE_UNIQUE_ID$)/;
 const SECRET =
-  /passw|secret|credential|apikey|(?:^|_)(?:pass|passphrase|tokens?|keys?|auth|authorization|cookie|dsn)(?:_|$)/i;
+  /^OTEL_EXPORTER_.*HEADERS$|passw|secret|credential|apikey|(?:^|_)(?:pass|passphrase|tokens?|keys?|auth|authorization|cookie|dsn)(?:_|$)/i;
 /** user:password@ in a URL, whatever the name of the variable. */
 const PASSWORD_IN_URL = /:\/\/[^\s/@]*:[^\s/@]+@/;
 const HEAP_LIMIT = /(?:^|\s)--max[-_]old[-_]space[-_]size\S*/g;

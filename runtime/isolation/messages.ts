@@ -11,7 +11,7 @@ import type { AbortReason } from "../model/task.ts";
 /** What a handler can know of its attempt. */
 export type AttemptFacts = Pick<
   Context,
-  "taskId" | "task" | "queue" | "tenant" | "attempt" | "failures" | "labels" | "idempotencyKey"
+  "taskId" | "task" | "queue" | "tenant" | "attempt" | "failures" | "labels" | "idempotencyKey" | "traceparent"
 >;
 
 export type ToChild =

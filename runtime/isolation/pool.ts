@@ -11,8 +11,10 @@ import { DEFAULT_PROCESS, type ProcessOptions, type TaskDefinition } from "../de
 import type { Attempt } from "../flow/attempt.ts";
 import type { Reported, TaskProcesses } from "../flow/execute.ts";
 import type { Log } from "../log.ts";
+import { attemptIds } from "../tracing/attempt-ids.ts";
 import { type Environment, processEnvironment } from "./environment.ts";
 import type { ProcessGroups } from "./groups.ts";
+import type { AttemptFacts } from "./messages.ts";
 import { startTaskProcess, type TaskProcess } from "./task-process.ts";
 
 export type ProcessPool = TaskProcesses & {
@@ -138,7 +140,7 @@ export function createProcessPool(options: ProcessPoolOptions): ProcessPool {
       if (phase !== "running") return;
       killed = true;
       child.kill();
-      log.warn("child.killed", { pid: child.pid, taskId: attempt.task.id, task: attempt.task.name });
+      log.warn("child.killed", { ...attemptIds(attempt.task), pid: child.pid });
     });
     try {
       if (signal.aborted) onAbort();
@@ -156,7 +158,7 @@ export function createProcessPool(options: ProcessPoolOptions): ProcessPool {
       // The worker has stopped waiting: whatever is recorded now, it is no failure of the handler.
       if (closed) attempt.abort("shutdown");
       if (killed || closed) return { kind: "killed" };
-      if (phase === "running") log.warn("child.crashed", { pid: child.pid, taskId: attempt.task.id, error });
+      if (phase === "running") log.warn("child.crashed", { ...attemptIds(attempt.task), pid: child.pid, error });
       throw error;
     } finally {
       if (phase === "running" && attempt.abortReason !== null) child.kill();
@@ -187,8 +189,9 @@ export function createProcessPool(options: ProcessPoolOptions): ProcessPool {
   };
 }
 
-function factsOf({ taskId, task, queue, tenant, attempt, failures, labels, idempotencyKey }: Context) {
-  return { taskId, task, queue, tenant, attempt, failures, labels, idempotencyKey };
+function factsOf(context: Context): AttemptFacts {
+  const { taskId, task, queue, tenant, attempt, failures, labels, idempotencyKey, traceparent } = context;
+  return { taskId, task, queue, tenant, attempt, failures, labels, idempotencyKey, traceparent };
 }
 
 function notBegun(attempt: Attempt): Error {

@@ -103,7 +103,9 @@ async function runCommand(input: CommandInput, ctx: HostContext, parts: CommandP
   const files = createFiles();
   try {
     const argv = await Promise.all(input.argv.map((argument) => files.argument(argument)));
-    const env = commandEnvironment(parts.environment, await files.environment(input.env ?? {}));
+    // The names by which OpenTelemetry hands a trace to a program.
+    const trace = { TRACEPARENT: ctx.traceparent ?? undefined };
+    const env = commandEnvironment(parts.environment, { ...trace, ...(await files.environment(input.env ?? {})) });
     return await follow(argv, env, input, ctx, parts.groups);
   } finally {
     await files.remove();

@@ -29,6 +29,7 @@ import { mappedKeyOf, type RunState, SIMPLE_RUN_TASK } from "../model/run.ts";
 import { type AbortReason, isTerminal, POLICY_LIMITS, type TaskError, type TaskState } from "../model/task.ts";
 import { encodeJson } from "../payload/json.ts";
 import type { PayloadStore } from "../payload/payload.ts";
+import { type AttemptSpan, inSpan, type Tracing } from "../tracing/tracing.ts";
 
 export type SimpleRunParts = {
   readonly payloads: PayloadStore;
@@ -36,6 +37,8 @@ export type SimpleRunParts = {
   readonly clock: Clock;
   /** Of each step's result, and of the record of the whole run. */
   readonly maxPayloadBytes: number;
+  /** Makes a span of each try of a step. Absent: there are none. */
+  readonly tracing?: Tracing;
 };
 
 /** What is left of a run: the result of its task. */
@@ -184,7 +187,7 @@ async function runSteps(
         inputText,
         inputRef: null,
         labels: { ...outer.labels, ...step.labels },
-        traceContext: null,
+        traceContext: outer.traceparent,
         step: null,
         limited: false,
         policy: policyOf(step, definition),
@@ -201,21 +204,22 @@ async function runSteps(
     });
     const told: TaskDefinition = { ...definition, run: (input, ctx) => definition.run(input, own(ctx)) };
     const { timeoutMs } = attempt.task.policy;
-    const { outcome, context } = await execute(
-      attempt,
-      told,
-      { ...attempt.task, timeoutMs },
-      {
+    const traced = { ...attempt.task, step: { runId, key } };
+    const span = parts.tracing?.step(traced) ?? null;
+    const executing = { ...traced, traceContext: span?.traceContext ?? traced.traceContext, timeoutMs };
+    const { outcome, context } = await inSpan(span, () =>
+      execute(attempt, told, executing, {
         payloads: parts.payloads,
         // In another turn of the event loop: who starts the run gets hold of it first.
         readInput: async () => ({ kind: "input", text: inputText }),
         readParent: (_, parent) => resultsOf(run, parent),
         // Hooks are about tasks: those of the whole run are called.
         middlewares: { call: () => null },
-        log: parts.log.child({ runId, step: key }),
+        log: parts.log,
         maxPayloadBytes: parts.maxPayloadBytes,
-      },
+      }),
     );
+    span?.end(endOf(outcome));
     attempts.delete(attempt);
     return { outcome, context: own(context) };
   }
@@ -330,6 +334,23 @@ function effectOf(key: string, commit: (tx: CommitClient) => void | Promise<void
       throw new Error(`commit(tx) of step ${key}: ${message}`, { cause });
     }
   };
+}
+
+function endOf(outcome: Outcome): Parameters<AttemptSpan["end"]>[0] {
+  switch (outcome.kind) {
+    case "failed":
+    case "cancelled":
+      return { recorded: outcome.kind, error: outcome.error };
+    case "succeeded":
+    case "skipped":
+      return { recorded: outcome.kind, error: null };
+    case "expanded":
+      return { recorded: "blocked", error: null };
+    case "released":
+      return { recorded: "queued", error: null };
+    case "lost":
+      return { recorded: "nothing", error: null };
+  }
 }
 
 /** What the worker aborts with is one of these words. */

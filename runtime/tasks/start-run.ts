@@ -45,7 +45,8 @@ export function createStartRun(
           );
         }
         const idempotencyKey = `${START_RUN_TASK}/${ctx.taskId}`;
-        const { runId } = await runs.submit(request, { tenant: ctx.tenant, idempotencyKey });
+        const traced = { ...request, traceContext: ctx.traceparent };
+        const { runId } = await runs.submit(traced, { tenant: ctx.tenant, idempotencyKey });
         return { run_id: runId };
       } catch (error) {
         if (error instanceof TaskiqError && FINAL.has(error.code))

@@ -229,8 +229,9 @@ async function moveToDeadLetter(
     log.error("message.poison", {
       queue: queue.name,
       messageId: delivery.messageId,
+      ...(content.id !== null && { taskId: content.id }),
       reason: poisonReason(content),
-      detail: poisonDetail(content),
+      detail: withoutValue(poisonDetail(content)),
     });
     if (outcomes[index]?.kind !== "sent") return [];
     observer?.poisoned(queue.name, poisonReason(content));
@@ -262,6 +263,11 @@ function contentOf(delivery: Delivery): Content {
 
 function poisonReason(content: Content): ErrorCode {
   return content.kind === "unreadable" ? "unreadable" : "foreign_not_supported";
+}
+
+/** What came instead stands in the dead letter: it may be a task's input, and that is no matter for the log. */
+function withoutValue(detail: string): string {
+  return detail.replace(/, got (?!a task of another producer$).*$/s, "");
 }
 
 function poisonDetail(content: Content): string {

@@ -25,6 +25,8 @@ import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
 import { followProgress, type Liveness } from "../probe.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
+import { attemptIds } from "../tracing/attempt-ids.ts";
+import { inSpan, NO_TRACING, type Tracing } from "../tracing/tracing.ts";
 import { createBreaker } from "./breaker.ts";
 import { watchEventLoop } from "./event-loop.ts";
 import { giveBackUnseen } from "./give-back.ts";
@@ -66,6 +68,8 @@ export type WorkerParts = {
   readonly revision?: number | null;
   /** Counts what happens here. */
   readonly metrics?: WorkerObserver;
+  /** Makes a span of each attempt. Absent: there are none. */
+  readonly tracing?: Tracing;
   readonly settings: WorkerSettings;
 };
 
@@ -102,7 +106,7 @@ const NOTHING = { recorded: "nothing", error: null, retryInMs: null, next: null 
 const MOST_IN_A_ROW = 16;
 
 export function createWorker(parts: WorkerParts): Worker {
-  const { log, clock, settings, registry, metrics, protection } = parts;
+  const { log, clock, settings, registry, metrics, protection, tracing = NO_TRACING } = parts;
   const attempts = new Map<string, Attempt>();
   const slots = createSlots(settings.slots);
   const middlewares = chainMiddlewares(parts.middlewares, log);
@@ -270,17 +274,18 @@ export function createWorker(parts: WorkerParts): Worker {
     // Its claim was on its way when the others were aborted.
     if (aborting) attempt.abort("shutdown", settings.graceMs);
     metrics?.attemptStarted(task);
+    const span = tracing.process(task, { wallMs: clock.wallMs() });
+    const executing = executingOf(task, span?.traceContext ?? task.traceContext);
     let leaked = false;
     let next: ClaimedTask | null = null;
     try {
       // The claim only takes tasks that this worker knows.
       const definition = registry.get(task.name) as TaskDefinition;
-      const executing = executingOf(task);
-      const execution = await execute(attempt, definition, executing, executeParts);
+      const execution = await inSpan(span, () => execute(attempt, definition, executing, executeParts));
       const outcome = heartbeat.stopped.has(attempt) ? givenBack(execution.outcome) : execution.outcome;
       if (execution.leaked !== null) {
         leaked = true;
-        leak(attempt, share, execution.leaked);
+        leak(executing, share, execution.leaked);
       }
       const result = {
         kind: outcome.kind,
@@ -289,18 +294,20 @@ export function createWorker(parts: WorkerParts): Worker {
       };
       await middlewares.call("postExecute", executing, result);
       const continues = mayContinue && !leaked && !stopping.signal.aborted && continued.has(task.queue);
-      const entered = await record(attempt, definition, { ...execution, outcome }, continues);
+      const entered = await inSpan(span, () => record(attempt, definition, { ...execution, outcome }, continues));
       const { recorded } = entered;
       next = entered.next;
       metrics?.attemptEnded(task, result.kind, recorded);
       if (attempt.abortReason === "cancelled" && attempt.outlastedGrace) metrics?.outlastedGrace();
+      span?.end(entered);
       const { next: _, ...saved } = entered;
       await middlewares.call("postSave", executing, { ...result, ...saved });
       if (recorded === "queued" && outcome.kind === "released") requeued++;
       else finished++;
     } catch (error) {
       // Only when the process gives up on the database: the lease runs out and the reaper finds the task.
-      log.error("complete.failed", { outcomes: 1, taskId: task.id, error });
+      log.error("complete.failed", { ...attemptIds(executing), outcomes: 1, error });
+      span?.end({ recorded: "unrecorded", error: null });
     } finally {
       attempt.settle();
       // One that leaked keeps its slot until the handler ends.
@@ -320,14 +327,9 @@ export function createWorker(parts: WorkerParts): Worker {
     return await recorder.record(attempt, outcome, definition, context, continues);
   }
 
-  function leak(attempt: Attempt, share: Share, ended: Promise<void>): void {
+  function leak(executing: ExecutingTask, share: Share, ended: Promise<void>): void {
     share.leak(ended);
-    log.error("slot.leaked", {
-      taskId: attempt.task.id,
-      task: attempt.task.name,
-      leaked: slots.leaked,
-      slots: slots.total,
-    });
+    log.error("slot.leaked", { ...attemptIds(executing), leaked: slots.leaked, slots: slots.total });
     if (slots.leaked * 2 >= slots.total) void drain();
   }
 
@@ -398,7 +400,7 @@ export function createWorker(parts: WorkerParts): Worker {
   };
 }
 
-function executingOf(task: ClaimedTask): ExecutingTask {
+function executingOf(task: ClaimedTask, traceContext: string | null): ExecutingTask {
   return {
     id: task.id,
     name: task.name,
@@ -406,7 +408,8 @@ function executingOf(task: ClaimedTask): ExecutingTask {
     tenant: task.tenant,
     attempt: task.attempt,
     labels: task.labels,
-    traceContext: task.traceContext,
+    traceContext,
+    step: task.step,
     waitMs: task.waitMs,
     failures: task.failures,
     timeoutMs: task.policy.timeoutMs,

@@ -94,7 +94,7 @@ describe("starting a run", () => {
       body: { run_id: NOBODY, state: "running" },
       location: `/v1/runs/${NOBODY}`,
     });
-    const wanted = { job: null, graph, mode: "orchestrated", input: null };
+    const wanted = { job: null, graph, mode: "orchestrated", input: null, traceContext: null };
     expect(submitted).toEqual([[wanted, { tenant: "default", idempotencyKey: "k" }]]);
     expect(await audits()).toMatchObject([{ action: "run.create", target: NOBODY }]);
   });
@@ -104,8 +104,16 @@ describe("starting a run", () => {
     const body = { job: "etl", input: { files: 7 }, mode: "simple", priority: -1, labels: { by: "me" } };
     await api.post("/v1/runs", body);
     expect(submitted.map(([wanted]) => wanted)).toEqual([
-      { job: "etl", graph: ETL, mode: "orchestrated", input: { files: 3 }, priority: 5, labels: { team: "search" } },
-      { ...body, graph: ETL, labels: { team: "search", by: "me" } },
+      {
+        job: "etl",
+        graph: ETL,
+        mode: "orchestrated",
+        input: { files: 3 },
+        priority: 5,
+        labels: { team: "search" },
+        traceContext: null,
+      },
+      { ...body, graph: ETL, labels: { team: "search", by: "me" }, traceContext: null },
     ]);
   });
 
@@ -577,7 +585,7 @@ describe("changing a run", () => {
       location: `/v1/runs/${NOBODY}`,
       body: { run_id: NOBODY, state: "running" },
     });
-    expect(submitted).toEqual([[old, { tenant: "default", steps, idempotencyKey: "k" }]]);
+    expect(submitted).toEqual([[old, { tenant: "default", steps, idempotencyKey: "k", traceContext: null }]]);
     expect(await audits()).toMatchObject([{ action: "run.reexecute", target: old }]);
   });
 

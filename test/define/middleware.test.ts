@@ -25,7 +25,7 @@ const sending: SendingTask = {
   labels: {},
   traceContext: null,
 };
-const executing: ExecutingTask = { ...sending, attempt: 1, waitMs: 0, failures: 0, timeoutMs: 60_000 };
+const executing: ExecutingTask = { ...sending, step: null, attempt: 1, waitMs: 0, failures: 0, timeoutMs: 60_000 };
 const result: ExecutionResult = { kind: "succeeded", error: null, durationMs: 1 };
 const saved: SavedResult = { ...result, recorded: "succeeded", retryInMs: null };
 

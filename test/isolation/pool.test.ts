@@ -389,6 +389,8 @@ describe("the environment of a process", () => {
     TASKIQ_S3_BUCKET: "payloads",
     STRIPE_API_KEY: "sk_live",
     GITHUB_TOKEN: "ghp",
+    OTEL_EXPORTER_OTLP_HEADERS: "x-vendor=a",
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS: "x-vendor=b",
   };
   const NO_AWS = {
     AWS_CONFIG_FILE: "/dev/null",
@@ -426,7 +428,8 @@ describe("the environment of a process", () => {
         .filter((name) => /^(?:AWS|ECS)_/.test(name))
         .sort(),
     );
-    for (const name of ["DATABASE_URL", "PGPASSWORD", "STRIPE_API_KEY", "GITHUB_TOKEN", "TASKIQ_S3_BUCKET"]) {
+    const secret = ["DATABASE_URL", "PGPASSWORD", "STRIPE_API_KEY", "GITHUB_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS"];
+    for (const name of [...secret, "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "TASKIQ_S3_BUCKET"]) {
       expect(seen).not.toHaveProperty(name);
     }
   });

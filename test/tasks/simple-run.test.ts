@@ -61,6 +61,7 @@ function startGraph(tasks: readonly AnyTask[], graph: Graph, setup: Setup = {}) 
     failures: 2,
     labels: { team: "images", job: "etl" },
     idempotencyKey: "outer",
+    traceparent: null,
     signal: controller.signal,
     log: { debug() {}, info() {}, warn() {}, error() {} },
     parent: () => {

@@ -18,6 +18,7 @@ const TASK: ExecutingTask = {
   attempt: 2,
   labels: {},
   traceContext: null,
+  step: null,
   waitMs: 12,
   failures: 1,
   timeoutMs: 5_000,
@@ -79,10 +80,32 @@ describe("by default there is one line for what went wrong:", () => {
     expect(await saved(result)).toEqual([expect.objectContaining({ ...ID, ...line })]);
   });
 
-  test("and none for a success", async () => {
-    expect(
-      await saved({ kind: "succeeded", recorded: "succeeded", error: null, retryInMs: null, durationMs: 1 }),
-    ).toEqual([]);
+  const GONE_WELL = { error: null, retryInMs: null, durationMs: 1 };
+
+  test.each<[string, SavedResult, string]>([
+    ["a success", { ...GONE_WELL, kind: "succeeded", recorded: "succeeded" }, "task.succeeded"],
+    ["a step that is skipped", { ...GONE_WELL, kind: "skipped", recorded: "skipped" }, "task.skipped"],
+    ["a step that is expanded", { ...GONE_WELL, kind: "expanded", recorded: "blocked" }, "task.expanded"],
+    ["a step of no elements", { ...GONE_WELL, kind: "expanded", recorded: "succeeded" }, "task.expanded"],
+  ])("and none for %s, unless asked for", async (_what, result, event) => {
+    expect(await saved(result)).toEqual([]);
+    expect(await saved(result, true)).toEqual([expect.objectContaining({ ...ID, event, level: "info", runMs: 1 })]);
+  });
+
+  test("each names the step and the trace where there are such", async () => {
+    const traceContext = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 a=b";
+    const step = { runId: "0190a000-0000-7000-8000-0000000000ff", key: "load" };
+    const result: SavedResult = { ...GONE_WELL, kind: "failed", recorded: "failed", error: ERROR };
+    await loggingMiddleware(rig.log, false).postSave?.({ ...TASK, step, traceContext }, result);
+    expect(rig.lines).toMatchObject([
+      {
+        ...ID,
+        runId: step.runId,
+        step: "load",
+        traceId: "0af7651916cd43dd8448eb211c80319c",
+        spanId: "b7ad6b7169203331",
+      },
+    ]);
   });
 });
 

@@ -18,6 +18,7 @@ import type { Statement } from "../../runtime/postgres/sql.ts";
 import type { Delivery, Outgoing, Queue } from "../../runtime/queue/queue.ts";
 import { createQueueSet } from "../../runtime/queue/queue-set.ts";
 import { openQueues, type SqsQueues } from "../../runtime/queue/sqs.ts";
+import type { Tracing } from "../../runtime/tracing/tracing.ts";
 import { encodeDoorbell } from "../../runtime/wire/message.ts";
 import type { WorkerObserver } from "../../runtime/worker/observer.ts";
 import type { Protection } from "../../runtime/worker/protection.ts";
@@ -45,6 +46,7 @@ export type WorkerOptions = {
   readonly protection?: Protection;
   readonly processes?: ProcessPool;
   readonly metrics?: WorkerObserver;
+  readonly tracing?: Tracing;
 };
 
 export type RigOptions = { readonly queues?: readonly (string | TestQueue)[] };
@@ -215,6 +217,7 @@ export async function openRig({ queues: wanted = ["default"] }: RigOptions = {})
         ...(options.protection && { protection: options.protection }),
         ...(options.processes && { processes: options.processes }),
         ...(options.metrics && { metrics: options.metrics }),
+        ...(options.tracing && { tracing: options.tracing }),
         settings: { ...SETTINGS, ...options.settings },
       });
       workers.push(worker);

@@ -164,3 +164,11 @@ export const strict = defineTask({
   input: z.strictObject({ n: z.number() }),
   run: () => "not reached",
 });
+
+/** Gives back the trace that it goes on with. */
+export const traced = defineTask({
+  ...common,
+  name: "apart.traced",
+  input: z.unknown(),
+  run: (_input, ctx) => ({ traceparent: ctx.traceparent }),
+});
