@@ -1,6 +1,7 @@
 /** The CloudWatch dashboard of a stack. */
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import { consoleOf } from "./console.ts";
 import { dashboardRows } from "./dashboard-rows.ts";
 import { placed } from "./dashboard-widgets.ts";
 import type { Watched } from "./watched.ts";
@@ -32,9 +33,4 @@ export class Dashboard extends pulumi.ComponentResource {
       );
     this.registerOutputs({ url: this.url });
   }
-}
-
-function consoleOf(region: string): string {
-  if (region.startsWith("cn-")) return "console.amazonaws.cn";
-  return region.startsWith("us-gov-") ? "console.amazonaws-us-gov.com" : "console.aws.amazon.com";
 }

@@ -51,7 +51,13 @@ const DRAIN_BUDGET_MS = (STOP_SECONDS - 10) * 1_000;
 const GRACE_MS = 10_000;
 
 export function apiEnvironment(
-  args: EnvironmentArgs & { readonly demo: boolean; readonly auth: "keys" | "none"; readonly scaling: ScalingArgs },
+  args: EnvironmentArgs & {
+    readonly demo: boolean;
+    readonly auth: "keys" | "none";
+    /** Where the logs of a task are, with `{taskId}` for its id. */
+    readonly logsUrl: pulumi.Input<string>;
+    readonly scaling: ScalingArgs;
+  },
 ): ServiceEnvironment {
   const { driver, policy, clusterName, serviceName } = args.scaling;
   return {
@@ -60,6 +66,7 @@ export function apiEnvironment(
     TASKIQ_DEMO: args.demo ? "on" : "off",
     TASKIQ_API_AUTH: args.auth,
     TASKIQ_KEY_ENVIRONMENT: args.prefix,
+    TASKIQ_LOGS_URL: args.logsUrl,
     TASKIQ_SCALING: driver === "builtin" ? "builtin" : "off",
     ...(driver === "builtin" && {
       TASKIQ_SCALING_CLUSTER: clusterName,

@@ -35,7 +35,9 @@ export function createImage(
 
 const ROOT = resolve(import.meta.dirname, "..");
 /** What the Dockerfile copies. */
-export const SOURCES = ["package.json", "package-lock.json", "runtime", "deploy/image"];
+export const SOURCES = ["package.json", "package-lock.json", "tsconfig.json", "runtime", "deploy/image"];
+/** Made on the way: the image makes its own. */
+const BUILT = "runtime/web/dist";
 const KEPT_IMAGES = 50;
 
 export class Image extends pulumi.ComponentResource implements ImageLike {
@@ -114,6 +116,7 @@ function contentTag(settings: readonly string[]): string {
     statSync(join(ROOT, source)).isDirectory() ? globSync(`${source}/**/*`, { cwd: ROOT }) : [source],
   );
   for (const file of files.toSorted()) {
+    if (file.split(sep).join("/").startsWith(`${BUILT}/`)) continue;
     if (!statSync(join(ROOT, file)).isFile()) continue;
     const text = readFileSync(join(ROOT, file));
     hash.update(JSON.stringify([file.split(sep).join("/"), text.length])).update(text);

@@ -4,6 +4,7 @@ import { ApiService } from "./api-service.ts";
 import { Autoscaling } from "./autoscaling.ts";
 import { Cluster } from "./cluster.ts";
 import { loadConfig } from "./config.ts";
+import { taskLogsUrl } from "./console.ts";
 import { createDatabase, databasePort } from "./database-choice.ts";
 import { Endpoints } from "./endpoints.ts";
 import { API_PORT, apiEnvironment, METRICS_NAMESPACE, migrateEnvironment, workerEnvironment } from "./environment.ts";
@@ -141,7 +142,13 @@ const api = new ApiService(
     size: config.apiSize,
     min: config.apiMin,
     max: config.apiMax,
-    environment: apiEnvironment({ ...environment, demo: config.demo, auth: config.apiAuth, scaling }),
+    environment: apiEnvironment({
+      ...environment,
+      demo: config.demo,
+      auth: config.apiAuth,
+      logsUrl: taskLogsUrl(account.region, logs.worker.logGroupName),
+      scaling,
+    }),
     migrateEnvironment: migrateEnvironment(environment),
     taskRoleArn: roles.api,
     securityGroupId: firewall.apiId,

@@ -1,8 +1,7 @@
 /**
  * The only place that reads the time, so that a test can hand in another clock.
- * Durations are measured on the monotonic clock: the wall clock steps when it is corrected.
+ * Durations are measured on the monotonic clock: the wall clock steps when it is corrected. Imports nothing, because browsers load it too.
  */
-import { setTimeout as delay } from "node:timers/promises";
 
 export type Clock = {
   /** Milliseconds since an arbitrary start, never stepping back: for durations and deadlines inside this process. */
@@ -19,5 +18,22 @@ export type Clock = {
 export const systemClock: Clock = {
   nowMs: () => performance.now(),
   wallMs: () => Date.now(),
-  after: (ms, signal) => delay(ms, undefined, signal === undefined ? {} : { signal }),
+  after: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted === true) return reject(aborted(signal));
+      const timer = setTimeout(() => {
+        signal?.removeEventListener("abort", abort);
+        resolve();
+      }, ms);
+      const abort = (): void => {
+        clearTimeout(timer);
+        reject(aborted(signal));
+      };
+      signal?.addEventListener("abort", abort, { once: true });
+    }),
 };
+
+/** As the timers of Node say it: the name tells what happened, and the reason why. */
+function aborted(signal: AbortSignal | undefined): Error {
+  return Object.assign(new Error("The wait was ended", { cause: signal?.reason }), { name: "AbortError" });
+}

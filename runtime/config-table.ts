@@ -313,6 +313,14 @@ const HTTP = {
     words: ["on", "off"],
     default: "on",
   }),
+  TASKIQ_LOGS_URL: optionalText({
+    meaning:
+      "Where the dashboard sends people who want the logs of a task; {taskId} stands for its id. Unset: it shows no link.",
+    expected: "an http or https URL with {taskId} in it",
+    hint: "For example https://logs.example.com/search?q={taskId}.",
+    example: "https://logs.example.com/search?q={taskId}",
+    pattern: (value) => /^https?:\/\/\S+$/.test(value) && URL.canParse(value) && value.includes("{taskId}"),
+  }),
   TASKIQ_MAX_BODY_BYTES: integer({
     meaning: "A request body above this size is refused with 413.",
     unit: "bytes",

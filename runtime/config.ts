@@ -54,6 +54,8 @@ export type ServiceConfig = {
     readonly maxBodyBytes: number;
     /** The routes of the demonstration, `/tasks`. */
     readonly demo: boolean;
+    /** Where the logs of a task are, with `{taskId}` for its id; null: no link to them. */
+    readonly logsUrl: string | null;
   };
   readonly access: {
     readonly auth: "keys" | "none";
@@ -260,6 +262,7 @@ function serviceConfig(values: Values<typeof VARIABLES>, role: ServiceConfig["ro
       port: values.TASKIQ_HTTP_PORT,
       maxBodyBytes: values.TASKIQ_MAX_BODY_BYTES,
       demo: values.TASKIQ_DEMO === "on",
+      logsUrl: values.TASKIQ_LOGS_URL,
     },
     access: {
       auth: values.TASKIQ_API_AUTH,

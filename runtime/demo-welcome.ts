@@ -22,7 +22,7 @@ const JSON_BODY = "-H 'content-type: application/json'";
 export function welcomeLines({ baseUrl, parts, workers, slots, startedInMs }: Welcome): string[] {
   const url = baseUrl === DEFAULT_URL ? "" : ` --url ${baseUrl}`;
   const places = [
-    ["API", baseUrl],
+    ["dashboard", `${baseUrl}/`],
     ["API reference", `${baseUrl}/docs`],
     ["health", `${baseUrl}/health`],
     ...parts.map(({ name, where }) => [name, where]),

@@ -2,7 +2,7 @@
 /** The one entry point: reads the configuration, opens what the role needs, starts it, and stops it in order on a signal. */
 
 import { hostname } from "node:os";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { pruneAccess } from "./access/prune-access.ts";
 import { createApi } from "./api/server.ts";
 import { systemClock as clock } from "./clock.ts";
@@ -44,6 +44,9 @@ import { loggingMiddleware } from "./worker/logging.ts";
 import { createProtection } from "./worker/protection.ts";
 import { readRevision } from "./worker/revision.ts";
 import { createWorker } from "./worker/worker.ts";
+
+/** What `npm run web` builds. */
+const PAGES_FOLDER = fileURLToPath(new URL("./web/dist", import.meta.url));
 
 /** @param overrides variables given another way than by the environment, such as on the command line; they win */
 export async function main(overrides: Readonly<Record<string, string>> = {}): Promise<void> {
@@ -221,6 +224,8 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
       workerAliveMs: 3 * config.worker.extendIntervalMs,
       version: VERSION,
       demo: config.http.demo,
+      logsUrl: config.http.logsUrl,
+      pagesFolder: PAGES_FOLDER,
       access: config.access,
       metrics: shown,
       tracing,

@@ -7,7 +7,8 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Clock } from "./clock.ts";
-import { describeError, TaskiqError } from "./errors.ts";
+import { describeError } from "./describe-error.ts";
+import { TaskiqError } from "./errors.ts";
 
 export type Liveness = {
   readonly ok: boolean;

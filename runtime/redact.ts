@@ -3,7 +3,7 @@
  * pino's own `redact` takes paths, but a secret may sit at any depth of what a handler logs, or inside the text of
  * a driver's error. So names are matched at every depth, and passwords are cut out of every URL.
  */
-import { describeError } from "./errors.ts";
+import { describeError } from "./describe-error.ts";
 
 const SECRET_NAME = /authorization|cookie|passw|secret|credential|api[-_]?key|private[-_]?key|token$/i;
 // scheme://user:password@ ; the lengths are bounded so that a long text cannot make the match slow.

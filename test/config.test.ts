@@ -52,7 +52,7 @@ describe("a minimal environment", () => {
       aws: { region: "us-east-1", endpointUrl: null },
       queues: [{ ...QUEUE, options: DEFAULT_QUEUE_OPTIONS }],
       cancelQueueUrl: null,
-      http: { host: "0.0.0.0", port: 8_080, maxBodyBytes: 1_048_576, demo: true },
+      http: { host: "0.0.0.0", port: 8_080, maxBodyBytes: 1_048_576, demo: true, logsUrl: null },
       access: { auth: "keys", environment: "local", auditRetentionMs: 34_560_000_000 },
       submit: { groupCommitMs: 2, idempotencyTtlMs: 86_400_000, maxDelayMs: 31_536_000_000 },
       worker: {

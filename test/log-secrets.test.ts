@@ -154,7 +154,10 @@ describe("of a worker", () => {
   });
 });
 
-describe("of a process", () => {
+/** On a machine that is busy with the rest of the tests. */
+const START_MS = 60_000;
+
+describe("of a process", { timeout: 2 * START_MS }, () => {
   const ENTRY = fileURLToPath(new URL("../runtime/main.ts", import.meta.url));
   const QUEUE = { name: "default", url: "http://127.0.0.1:1/0/a", deadLetterUrl: "http://127.0.0.1:1/0/b" };
 
@@ -181,7 +184,7 @@ describe("of a process", () => {
     onTestFinished(() => child.signal("SIGKILL"));
     if (role === "migrate") await child.exited;
     else {
-      await child.waitForLine(/database\.away/);
+      await child.waitForLine(/database\.away/, START_MS);
       child.signal("SIGTERM");
       await child.exited;
     }

@@ -2,6 +2,7 @@
 -- $1 key id text
 -- No row: there is no such key. `expires_in_ms` is negative when it has expired, null when it never does.
 select id,
+       name,
        hash,
        tenant,
        scopes,

@@ -15,6 +15,8 @@ export type Caller = {
   readonly scopes: readonly Scope[];
   /** For the audit: the id of the key, or `anonymous`. */
   readonly name: string;
+  /** For people: the name of the key, or `anonymous`. */
+  readonly label: string;
 };
 
 export function allows({ scopes }: Caller, scope: Scope): boolean {

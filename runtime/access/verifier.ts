@@ -25,6 +25,7 @@ export type VerifierParts = { readonly database: Queryable; readonly clock: Cloc
 
 type Row = {
   readonly id: string;
+  readonly name: string;
   readonly hash: Buffer;
   readonly tenant: string;
   readonly scopes: readonly Scope[];
@@ -109,7 +110,7 @@ export function createVerifier({ database, clock }: VerifierParts): Verifier {
         kept.touched = true;
         touch(row.id);
       }
-      return { kind: "known", caller: { tenant: row.tenant, scopes: row.scopes, name: row.id } };
+      return { kind: "known", caller: { tenant: row.tenant, scopes: row.scopes, name: row.id, label: row.name } };
     },
     forget(id) {
       known.delete(id);

@@ -6,12 +6,15 @@ import { TaskiqError } from "../errors.ts";
 export type { Caller } from "../access/scope.ts";
 
 /** Where no keys are asked for (`TASKIQ_API_AUTH=none`). */
-export const ANYBODY: Caller = { tenant: HOME_TENANT, scopes: SCOPES, name: "anonymous" };
+export const ANYBODY: Caller = { tenant: HOME_TENANT, scopes: SCOPES, name: "anonymous", label: "anonymous" };
 
 declare module "fastify" {
   interface FastifyContextConfig {
-    /** What the caller must be allowed to do; `null`: everybody may, also without a key. A route without it does not start the server. */
-    scope?: Scope | null;
+    /**
+     * What the caller must be allowed to do; `any`: whoever has a key may; `null`: everybody may, also without one. A route without it does not
+     * start the server.
+     */
+    scope?: Scope | "any" | null;
     /** What the route shows or changes belongs to all tenants, such as a queue: only keys of the tenant `default` may. */
     allTenants?: true;
   }

@@ -8,6 +8,7 @@ import { loadSql } from "../postgres/sql.ts";
 import type { App } from "./app.ts";
 import { callerOf } from "./caller.ts";
 import { DOCS, problems } from "./docs.ts";
+import { REFRESH_QUERY } from "./refresh.ts";
 import { eventsBetween, type Told, toldBy } from "./task-events.ts";
 import { TASK_PARAMS } from "./task-reader.ts";
 import type { Listener, Watcher } from "./watcher.ts";
@@ -44,6 +45,7 @@ export function eventRoutes(app: App, { database, watcher }: EventRouteParts): v
           "was; where nothing is left to tell, 204 says so and browsers stop asking.",
         tags: ["tasks"],
         params: TASK_PARAMS,
+        querystring: REFRESH_QUERY,
         headers: z.object({
           "last-event-id": z
             .string()
@@ -68,7 +70,7 @@ export function eventRoutes(app: App, { database, watcher }: EventRouteParts): v
         return reply.code(204).send();
       const left = new AbortController();
       reply.raw.once("close", () => left.abort());
-      const listener = watcher.listen(task.id);
+      const listener = watcher.listen(task.id, request.query.refresh_ms);
       const events = Readable.from(follow(listener, watcher, told, left.signal), {
         objectMode: false,
         highWaterMark: 16_384,

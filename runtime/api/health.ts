@@ -1,7 +1,8 @@
 /** How the deployment is: its queues, its database, its workers. Every part is asked at once, and none is waited for long. */
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
-import { describeError, ERROR_CODES, type ErrorCode } from "../errors.ts";
+import { describeError } from "../describe-error.ts";
+import { ERROR_CODES, type ErrorCode } from "../errors.ts";
 import type { Database } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
 import type { Queue } from "../queue/queue.ts";

@@ -43,7 +43,7 @@ export function listRoutes(app: App, { database, clock }: ListRouteParts): void 
   app.get(
     "/v1/tasks",
     {
-      config: { scope: "read" },
+      config: { scope: "read", shared: true },
       schema: {
         operationId: "listTasks",
         summary: "List tasks, newest first",

@@ -25,6 +25,7 @@ export async function documentRoutes(app: App, version: string): Promise<void> {
         { name: "tasks", description: "Submit tasks and follow them." },
         { name: "jobs", description: "Graphs of steps that are defined in code." },
         { name: "runs", description: "Start graphs of steps, and follow them." },
+        { name: "overview", description: "How the deployment does." },
         { name: "demo", description: "The same around one task, `sleep`." },
         { name: "access", description: "Keys, and who did what." },
         { name: "queues", description: "Look at them, pause them, put their dead letters back to work." },

@@ -34,6 +34,9 @@ const MAX_REDRIVE_LIMIT = 1_000_000;
 /** A request is answered within some seconds, whatever lies in the queue: below the idle time of load balancers, and of a draining API. */
 const WORK_MS = 5_000;
 
+/** SQS is asked again for whoever looks a second later. */
+const DEPTH_FRESH_MS = 1_000;
+
 const TAGS = ["queues"];
 const NAME = z.object({ name: z.string() });
 const NO_BODY = z.strictObject({}).nullish();
@@ -88,12 +91,12 @@ const WRITE_PROBLEMS = problems(
 );
 
 export function queueRoutes(app: App, { database, queues, log, clock }: QueueRouteParts): void {
-  const stats = createQueueStats({ database, queues, clock });
+  const stats = createQueueStats({ database, queues, clock, depthFreshMs: DEPTH_FRESH_MS });
 
   app.get(
     "/v1/queues",
     {
-      config: { scope: "read" },
+      config: { scope: "read", shared: true },
       schema: {
         operationId: "listQueues",
         summary: "The queues, with what waits and runs in each",

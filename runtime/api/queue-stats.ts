@@ -67,14 +67,16 @@ type Row = {
 };
 
 const READ_QUEUES = loadSql(import.meta.url, "./read-queues.sql");
-/** SQS counts once a minute, and bills each question. */
-const DEPTH_FRESH_MS = 1_000;
+export type QueueStatsParts = HealthParts & {
+  /** How long an answer of SQS serves, which counts once a minute and bills each question. */
+  readonly depthFreshMs: number;
+};
 
-export function createQueueStats({ database, queues, clock }: HealthParts): QueueStats {
+export function createQueueStats({ database, queues, clock, depthFreshMs }: QueueStatsParts): QueueStats {
   const depthOf = new Map(
     queues.names.map((name) => {
       const ask = () => asked("queue_unavailable", clock, depths(queues, name));
-      return [name, sharedAnswer(ask, DEPTH_FRESH_MS, clock)];
+      return [name, sharedAnswer(ask, depthFreshMs, clock)];
     }),
   );
 

@@ -23,7 +23,12 @@ select id,
        finished_at,
        group_key as ordering_key,
        cancel_requested_at is not null as cancel_requested,
-       cancel_reason
+       cancel_reason,
+       run_id,
+       step_key,
+       timeout_ms,
+       max_attempts,
+       trace_context
   from taskiq.task
  where id = $1::uuid
    and tenant = $2::text

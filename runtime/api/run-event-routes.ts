@@ -6,6 +6,7 @@ import type { Database } from "../postgres/pool.ts";
 import type { App } from "./app.ts";
 import { callerOf } from "./caller.ts";
 import { DOCS, problems } from "./docs.ts";
+import { REFRESH_QUERY } from "./refresh.ts";
 import { isEndOfRun, type RunEvent, type RunLook, timeOfEvent } from "./run-events.ts";
 import { findRun, RUN_PARAMS, runNotFound } from "./run-reader.ts";
 import { LATE_US, type RunListener, type RunWatcher } from "./run-watcher.ts";
@@ -43,6 +44,7 @@ export function runEventRoutes(app: App, { database, watcher }: RunEventRoutePar
           "says so and browsers stop asking. A run of the mode `simple` is told as one step, `*`, and its steps when it is over.",
         tags: ["runs"],
         params: RUN_PARAMS,
+        querystring: REFRESH_QUERY,
         headers: z.object({
           "last-event-id": z
             .string()
@@ -64,7 +66,7 @@ export function runEventRoutes(app: App, { database, watcher }: RunEventRoutePar
       const left = new AbortController();
       reply.raw.once("close", () => left.abort());
       // Before the first look: what happens in between is told by both, and not by none.
-      const listener = watcher.listen(run.id);
+      const listener = watcher.listen(run.id, request.query.refresh_ms);
       const lastUs = timeOfEvent(lastId);
       const sinceUs = lastUs === undefined ? 0 : lastUs - LATE_US;
       const first = await watcher.look(run.id, sinceUs).catch((error: unknown) => {

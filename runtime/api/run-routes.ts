@@ -171,7 +171,7 @@ export function runRoutes(app: App, parts: RunRouteParts): void {
   app.get(
     "/v1/runs",
     {
-      config: { scope: "read" },
+      config: { scope: "read", shared: true },
       schema: {
         operationId: "listRuns",
         summary: "List runs, newest first",

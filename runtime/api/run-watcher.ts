@@ -18,8 +18,12 @@ export type RunListener = {
 };
 
 export type RunWatcher = {
-  /** From now on. Throws TaskiqError `too_many_listeners`. */
-  listen(runId: string): RunListener;
+  /**
+   * From now on. Throws TaskiqError `too_many_listeners`.
+   * @param refreshMs how soon the listener has to hear of something: the pause between two looks is the least of all listeners', or longer where all of them can
+   *   wait and many runs are watched. Default 300.
+   */
+  listen(runId: string, refreshMs?: number): RunListener;
   /** All that has happened since a time, in microseconds since 1970. Null: there is no such run. */
   look(runId: string, sinceUs: number): Promise<RunLook | null>;
   readonly stopped: boolean;
@@ -35,7 +39,10 @@ export const LATE_US = 10_000_000;
 const USUALLY_LATE_US = 1_000_000;
 const FAR_FUTURE_US = 8e15;
 const WIDE_LOOK_EVERY_MS = 3_000;
-const POLL_MS = 300;
+const REFRESH_MS = 300;
+/** Where every listener can wait, the more so the more runs are watched: a look reads all of them, by up to three statements. */
+const EACH_RUN_MS = 500;
+const MAX_PACED_MS = 3_000;
 /** Pause after a look that failed. */
 const AWAY_POLL_MS = 1_000;
 /** The pause is at least this many times as long as the look: what is watched may be large. */
@@ -45,7 +52,7 @@ export const MAX_RUN_LISTENERS = 500;
 /** Events that wait for a listener that reads slowly; it comes back and reads on. */
 const MAX_QUEUED = 20_000;
 
-type Queue = { events: RunEvent[]; isOver: boolean; wake: () => void };
+type Queue = { readonly refreshMs: number; events: RunEvent[]; isOver: boolean; wake: () => void };
 
 type Watched = {
   readonly queues: Set<Queue>;
@@ -73,10 +80,20 @@ export function createRunWatcher(parts: RunWatcherParts): RunWatcher {
       const isAnswered = await look(startedMs);
       const tookMs = clock.nowMs() - startedMs;
       nap = new AbortController();
-      const pauseMs = isAnswered ? Math.max(POLL_MS, PAUSES_PER_LOOK * tookMs) : AWAY_POLL_MS;
+      const pauseMs = isAnswered ? Math.max(pacedMs(), PAUSES_PER_LOOK * tookMs) : AWAY_POLL_MS;
       await clock.after(pauseMs, nap.signal).catch(() => {});
     }
     polling = false;
+  }
+
+  function pacedMs(): number {
+    const least = leastRefreshMs();
+    return least <= REFRESH_MS ? least : Math.max(least, Math.min(watched.size * EACH_RUN_MS, MAX_PACED_MS));
+  }
+
+  function leastRefreshMs(): number {
+    const all = [...watched.values()].flatMap(({ queues }) => [...queues].map(({ refreshMs }) => refreshMs));
+    return all.length === 0 ? REFRESH_MS : Math.min(...all);
   }
 
   /** False when the database did not answer. Listeners go on waiting: an outage is no change of their runs. */
@@ -130,7 +147,7 @@ export function createRunWatcher(parts: RunWatcherParts): RunWatcher {
   }
 
   return {
-    listen(runId) {
+    listen(runId, refreshMs = REFRESH_MS) {
       if (listeners >= MAX_RUN_LISTENERS) {
         throw new TaskiqError(
           "too_many_listeners",
@@ -141,9 +158,11 @@ export function createRunWatcher(parts: RunWatcherParts): RunWatcher {
       const entry = watched.get(runId) ?? newlyWatched();
       watched.set(runId, entry);
       let woken = new AbortController();
-      const queue: Queue = { events: [], isOver: false, wake: () => woken.abort() };
+      const queue: Queue = { refreshMs, events: [], isOver: false, wake: () => woken.abort() };
+      const isFaster = refreshMs < leastRefreshMs();
       entry.queues.add(queue);
       if (!polling) void poll();
+      else if (isFaster) nap.abort();
       return {
         take() {
           const { events } = queue;

@@ -100,7 +100,7 @@ export function scheduleRoutes(app: App, { database, submitter, taskNames, limit
   app.get(
     "/v1/schedules",
     {
-      config: { scope: "read" },
+      config: { scope: "read", shared: true },
       schema: {
         operationId: "listSchedules",
         summary: "The schedules, in the order of their names",

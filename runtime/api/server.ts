@@ -30,8 +30,12 @@ import { listRoutes } from "./list-routes.ts";
 import { type ApiMetrics, measureRequests, metricsRoutes } from "./metrics-routes.ts";
 import { documentRoutes } from "./openapi.ts";
 import { refuseOtherMethods } from "./other-methods.ts";
+import { createOverviewFeed } from "./overview-feed.ts";
+import { overviewRoutes } from "./overview-routes.ts";
+import { pageRoutes } from "./page-routes.ts";
 import { answerProblems, sendProblem } from "./problem.ts";
 import { queueRoutes } from "./queue-routes.ts";
+import { createQueueStats } from "./queue-stats.ts";
 import { traceRequests } from "./request-spans.ts";
 import { runChangeRoutes } from "./run-change-routes.ts";
 import { runEventRoutes } from "./run-event-routes.ts";
@@ -40,6 +44,9 @@ import { createRunReader } from "./run-reader.ts";
 import { runRoutes } from "./run-routes.ts";
 import { createRunWatcher } from "./run-watcher.ts";
 import { scheduleRoutes } from "./schedule-routes.ts";
+import { sessionRoutes } from "./session-routes.ts";
+import { shareLooks } from "./shared-looks.ts";
+import { taskDefinitionRoutes } from "./task-definition-routes.ts";
 import { createTaskReader } from "./task-reader.ts";
 import { taskRoutes } from "./task-routes.ts";
 import { validatorCompiler } from "./validation.ts";
@@ -68,6 +75,10 @@ export type ApiParts = {
   readonly version: string;
   /** The routes of the demonstration, `/tasks`. */
   readonly demo: boolean;
+  /** Where the logs of a task are, with `{taskId}` for its id; null: the dashboard shows no link to them. */
+  readonly logsUrl: string | null;
+  /** The folder of the dashboard's built files; where it is missing, `/` says how to build them. */
+  readonly pagesFolder: string;
   /** Graphs of steps. Without it there are no routes for them. */
   readonly runs?: { readonly submitter: RunSubmitter; readonly jobs: JobRegistry };
   /** What `/metrics` shows. Absent or null: that there are none. */
@@ -103,6 +114,8 @@ const SILENCE_MS = 120_000;
 const CLOSE_MS = 15_000;
 const READ_FINISHED_RUNS = loadSql(import.meta.url, "./read-finished-runs.sql");
 const MAX_PARAM_CHARS = 500;
+/** Pages may stay open for days, and SQS bills each question. */
+const OVERVIEW_DEPTH_FRESH_MS = 10_000;
 
 export async function createApi(parts: ApiParts): Promise<Api> {
   const { submitter, database, payloads, queues, log, clock, limits } = parts;
@@ -145,17 +158,28 @@ export async function createApi(parts: ApiParts): Promise<Api> {
   const verifier = createVerifier({ database, clock });
   const { auth, environment } = parts.access;
   guardRoutes(app, auth === "none" ? null : verifier);
+  shareLooks(app, clock);
   const waiter = createWaiter({ database, clock });
   const runWaiter = createWaiter({ database, clock, statement: READ_FINISHED_RUNS });
   const watcher = createWatcher({ database, clock });
   const outlines = createRunOutlines(database);
   const runWatcher = createRunWatcher({ database, payloads, outlines, clock });
+  const overviews = createOverviewFeed({
+    database,
+    queueNames: queues.names,
+    queueStats: createQueueStats({ database, queues, clock, depthFreshMs: OVERVIEW_DEPTH_FRESH_MS }),
+    workerAliveMs: parts.workerAliveMs,
+    clock,
+  });
   const reader = createTaskReader({ database, payloads, waiter });
   await documentRoutes(app, parts.version);
   const refuse = refuseOtherMethods(app);
+  await pageRoutes(app, parts.pagesFolder);
   if (parts.demo) demoRoutes(app, { submitter, reader });
   // The document is open to everybody; the names are told to whoever has a key, in the answer to an unknown one.
   const taskNames = auth === "none" ? [...parts.registry.keys()] : [];
+  sessionRoutes(app, { auth, version: parts.version, logsUrl: parts.logsUrl });
+  taskDefinitionRoutes(app, { registry: parts.registry });
   taskRoutes(app, { submitter, reader, taskNames, limits });
   cancelRoutes(app, { database });
   listRoutes(app, { database, clock });
@@ -170,6 +194,7 @@ export async function createApi(parts: ApiParts): Promise<Api> {
     runChangeRoutes(app, { database, submitter: runs });
     runEventRoutes(app, { database, watcher: runWatcher });
   }
+  overviewRoutes(app, { feed: overviews });
   workerRoutes(app, { database, workerAliveMs: parts.workerAliveMs });
   scheduleRoutes(app, { database, submitter, taskNames, limits });
   queueRoutes(app, { database, queues, log, clock });
@@ -182,7 +207,7 @@ export async function createApi(parts: ApiParts): Promise<Api> {
 
   function drain(): void {
     draining = true;
-    for (const one of [waiter, runWaiter, watcher, runWatcher]) one.stop();
+    for (const one of [waiter, runWaiter, watcher, runWatcher, overviews]) one.stop();
   }
 
   async function close(): Promise<void> {

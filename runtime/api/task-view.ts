@@ -35,6 +35,11 @@ export type TaskRow = SummaryRow & {
   readonly input_ref: string | null;
   readonly result: string | null;
   readonly result_ref: string | null;
+  readonly run_id: string | null;
+  readonly step_key: string | null;
+  readonly timeout_ms: number;
+  readonly max_attempts: number;
+  readonly trace_context: string | null;
 };
 
 /** The row as JSON text. Throws what the payload store throws, where a value is kept there. */
@@ -45,6 +50,11 @@ export async function taskText(row: TaskRow, attempts: readonly AttemptRow[], pa
       : await Promise.all([stored(row.input, row.input_ref, payloads), stored(row.result, row.result_ref, payloads)]);
   const members = [
     ...summaryMembers(row, row.error),
+    `"run_id":${JSON.stringify(row.run_id)}`,
+    `"step_key":${JSON.stringify(row.step_key)}`,
+    `"timeout_ms":${row.timeout_ms}`,
+    `"max_attempts":${row.max_attempts}`,
+    `"trace_id":${JSON.stringify(traceIdOf(row.trace_context))}`,
     `"input":${input ?? "null"}`,
     `"result":${result ?? "null"}`,
     `"attempts":[${attempts.map(attemptText).join(",")}]`,
@@ -85,6 +95,11 @@ function summaryMembers(row: SummaryRow, error: string | null): string[] {
 export function withoutStack(error: string | null): string | null {
   // Written by describeError, or by a statement of ours: an object.
   return error === null ? null : JSON.stringify({ ...(JSON.parse(error) as object), stack: undefined });
+}
+
+/** Of a `traceparent`: version, trace, span and flags. */
+function traceIdOf(traceContext: string | null): string | null {
+  return /\b[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}\b/.exec(traceContext ?? "")?.[1] ?? null;
 }
 
 async function stored(text: string | null, ref: string | null, payloads: PayloadStore): Promise<string | null> {
@@ -131,6 +146,11 @@ export const TASK_SUMMARY = z.object(SUMMARY_SHAPE).register(DOCS, {
 export const TASK = z
   .object({
     ...SUMMARY_SHAPE,
+    run_id: z.uuid().nullable().register(DOCS, { description: "The run that it is a step of." }),
+    step_key: z.string().nullable().register(DOCS, { description: "Its key in that run." }),
+    timeout_ms: z.int().register(DOCS, { description: "Longest run of one attempt." }),
+    max_attempts: z.int().register(DOCS, { description: "How often its handler may fail before the task has failed." }),
+    trace_id: z.string().nullable().register(DOCS, { description: "The trace that it was submitted in." }),
     input: z.unknown(),
     result: z
       .unknown()

@@ -35,8 +35,11 @@ export type Listener = {
 };
 
 export type Watcher = {
-  /** Throws TaskiqError `too_many_listeners`. */
-  listen(taskId: string): Listener;
+  /**
+   * Throws TaskiqError `too_many_listeners`.
+   * @param refreshMs how soon the listener has to hear of something: the pause between two looks is the least of all listeners'. Default 200.
+   */
+  listen(taskId: string, refreshMs?: number): Listener;
   /** True once it was stopped: listeners hear nothing any more. */
   readonly stopped: boolean;
   /** Ends every wait, now and in future. */
@@ -46,7 +49,7 @@ export type Watcher = {
 export type WatcherParts = { readonly database: Queryable; readonly clock: Clock };
 
 const READ_WATCHED = loadSql(import.meta.url, "./read-watched.sql");
-const POLL_MS = 200;
+const REFRESH_MS = 200;
 /** Pause after a look that failed. */
 const AWAY_POLL_MS = 1_000;
 /** Each costs a socket and a row per look. */
@@ -54,7 +57,8 @@ export const MAX_LISTENERS = 1_000;
 /** Kept in memory for every task that is watched. */
 const MAX_ATTEMPTS = 10;
 
-type Watched = { readonly listeners: Set<() => void>; sight: Sight | undefined; version: number };
+/** By what wakes each of them: its `refreshMs`. */
+type Watched = { readonly listeners: Map<() => void, number>; sight: Sight | undefined; version: number };
 
 export function createWatcher({ database, clock }: WatcherParts): Watcher {
   const watched = new Map<string, Watched>();
@@ -67,12 +71,19 @@ export function createWatcher({ database, clock }: WatcherParts): Watcher {
   async function poll(): Promise<void> {
     polling = true;
     while (watched.size > 0 && !stopped) {
-      const pauseMs = (await look()) ? POLL_MS : AWAY_POLL_MS;
+      const isAnswered = await look();
+      const pauseMs = isAnswered ? leastRefreshMs() : AWAY_POLL_MS;
       const isNew = [...watched.values()].some(({ sight }) => sight === undefined);
       nap = new AbortController();
-      if (!isNew || pauseMs === AWAY_POLL_MS) await clock.after(pauseMs, nap.signal).catch(() => {});
+      if (!isNew || !isAnswered) await clock.after(pauseMs, nap.signal).catch(() => {});
     }
     polling = false;
+  }
+
+  function leastRefreshMs(): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (const { listeners: all } of watched.values()) for (const ms of all.values()) least = Math.min(least, ms);
+    return Number.isFinite(least) ? least : REFRESH_MS;
   }
 
   /** False when the database did not answer. Listeners go on waiting: an outage is no change of their tasks. */
@@ -99,11 +110,11 @@ export function createWatcher({ database, clock }: WatcherParts): Watcher {
     if (before !== undefined && attempts === undefined && isSame(before?.row, sight?.row)) return;
     entry.sight = sight;
     entry.version++;
-    for (const wake of entry.listeners) wake();
+    for (const wake of entry.listeners.keys()) wake();
   }
 
   return {
-    listen(taskId) {
+    listen(taskId, refreshMs = REFRESH_MS) {
       if (listeners >= MAX_LISTENERS) {
         throw new TaskiqError(
           "too_many_listeners",
@@ -111,14 +122,15 @@ export function createWatcher({ database, clock }: WatcherParts): Watcher {
         );
       }
       listeners++;
-      const entry = watched.get(taskId) ?? { listeners: new Set(), sight: undefined, version: 0 };
+      const entry = watched.get(taskId) ?? { listeners: new Map(), sight: undefined, version: 0 };
       watched.set(taskId, entry);
       let woken = new AbortController();
       let seen = 0;
       const wake = (): void => woken.abort();
-      entry.listeners.add(wake);
+      const isFaster = refreshMs < leastRefreshMs();
+      entry.listeners.set(wake, refreshMs);
       if (!polling) void poll();
-      else if (entry.sight === undefined) nap.abort();
+      else if (entry.sight === undefined || isFaster) nap.abort();
       return {
         sight: () => entry.sight,
         async changed(limitMs, signal) {
@@ -147,7 +159,7 @@ export function createWatcher({ database, clock }: WatcherParts): Watcher {
     stop() {
       stopped = true;
       nap.abort();
-      for (const { listeners: all } of watched.values()) for (const wake of all) wake();
+      for (const { listeners: all } of watched.values()) for (const wake of all.keys()) wake();
     },
   };
 }

@@ -61,7 +61,7 @@ export function workerRoutes(app: App, { database, workerAliveMs }: WorkerRouteP
   app.get(
     "/v1/workers",
     {
-      config: { scope: "read", allTenants: true },
+      config: { scope: "read", allTenants: true, shared: true },
       schema: {
         operationId: "listWorkers",
         summary: "The workers, by name",

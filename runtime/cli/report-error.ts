@@ -1,6 +1,7 @@
 /** Tells the user why a command did not do what it was asked for. */
 import { ApiError } from "../client/api-error.ts";
-import { describeError, TaskiqError } from "../errors.ts";
+import { describeError } from "../describe-error.ts";
+import { TaskiqError } from "../errors.ts";
 import { EXIT, type ExitCode, exitCodeOfError } from "./exit-code.ts";
 import type { Screen } from "./screen.ts";
 import { oneLine } from "./text.ts";

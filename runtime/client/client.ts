@@ -1,17 +1,20 @@
 /** The API as functions. Needs nothing but `fetch`, and creates nothing twice however often a request has to be repeated. */
-import { randomUUID } from "node:crypto";
 import type { z } from "zod";
 import { type Clock, systemClock } from "../clock.ts";
+import type { EventOptions } from "./event-stream.ts";
 import { type Health, readHealth } from "./health.ts";
 import { checkedKey } from "./idempotency-key.ts";
 import { createJobs, type Jobs } from "./jobs.ts";
 import { createKeys, type Keys } from "./keys.ts";
+import { type LiveEvent, liveEvents, type Overview, readOverview } from "./overview.ts";
 import { jsonObject, unexpectedAnswer } from "./problem.ts";
 import { createQueues, type Queues } from "./queues.ts";
 import { createRequester } from "./request.ts";
 import { createRuns, type Runs } from "./runs.ts";
 import { createScheduleClient, type Schedules } from "./schedules.ts";
+import { readSession, type Session } from "./session.ts";
 import { readTask, type Task } from "./task.ts";
+import { readTaskDefinitions, type TaskDefinitionView } from "./task-definitions.ts";
 import { type TaskReference, type TaskSettings, taskRequestJson } from "./task-request.ts";
 import { createTasks, type Tasks } from "./tasks.ts";
 import { type WaitOptions, waitForEnd } from "./wait.ts";
@@ -29,6 +32,11 @@ export type ClientOptions = {
   /** How often a request is tried, the first time included. Default 5. */
   readonly maxAttempts?: number;
   readonly clock?: Clock;
+  /**
+   * Whether a list may be answered with what another caller of the tenant was told within the last two seconds, for one that is repeated all the time, as
+   * a page does that stays open. Default false: what this client has just done is seen.
+   */
+  readonly sharedLooks?: boolean;
 };
 
 export type IdempotencyOption = {
@@ -69,6 +77,14 @@ export type Client = {
   wait(id: string, options?: WaitOptions): Promise<Task>;
   /** Also resolves when the deployment is not healthy. */
   health(): Promise<Health>;
+  /** Who the caller is to this deployment, and what its key allows. */
+  session(): Promise<Session>;
+  /** The tasks that can be submitted, in the order of their names. */
+  taskDefinitions(): Promise<readonly TaskDefinitionView[]>;
+  /** How the deployment does. */
+  overview(): Promise<Overview>;
+  /** The same as it goes, every 3 s, until `signal` is aborted. Throws its reason, or what the API could not be reached with for a minute. */
+  live(options?: EventOptions): AsyncGenerator<LiveEvent, void>;
   /** Looking at many tasks, following one, cancelling and retrying. */
   readonly tasks: Tasks;
   /** Graphs of steps that are defined in the code of the deployment. */
@@ -86,8 +102,8 @@ export type Client = {
 /** Throws TaskiqError `config_invalid` when `baseUrl` is no http or https URL, or `apiKey` cannot stand in a header. Nothing is connected yet. */
 export function createClient(options: ClientOptions): Client {
   const { baseUrl, fetch = globalThis.fetch, timeoutMs = 10_000, maxAttempts = 5, clock = systemClock } = options;
-  const { apiKey = null } = options;
-  const requester = createRequester({ baseUrl, apiKey, fetch, timeoutMs, maxAttempts, clock });
+  const { apiKey = null, sharedLooks = false } = options;
+  const requester = createRequester({ baseUrl, apiKey, fetch, timeoutMs, maxAttempts, clock, sharedLooks });
 
   async function look(id: string, heldMs: number, signal: AbortSignal | undefined): Promise<Task> {
     const query = heldMs === 0 ? "" : `?wait_seconds=${heldMs / 1_000}`;
@@ -96,7 +112,7 @@ export function createClient(options: ClientOptions): Client {
     return readTask(text) ?? refuse(text);
   }
 
-  async function create(path: string, body: string, key: string = randomUUID()): Promise<string> {
+  async function create(path: string, body: string, key: string = crypto.randomUUID()): Promise<string> {
     return requester.send({ method: "POST", path, body, idempotencyKey: checkedKey(key) });
   }
 
@@ -130,6 +146,10 @@ export function createClient(options: ClientOptions): Client {
       return readHealth(text) ?? refuse(text);
     },
 
+    session: () => readSession(requester, refuse),
+    taskDefinitions: () => readTaskDefinitions(requester, refuse),
+    overview: () => readOverview(requester, refuse),
+    live: (options = {}) => liveEvents(requester, options, clock),
     tasks: createTasks({ requester, clock, get: (id) => look(id, 0, undefined), refuse }),
     jobs: createJobs(requester, refuse),
     runs: createRuns({ requester, clock, refuse }),

@@ -11,7 +11,14 @@ export type EventOptions = {
   readonly signal?: AbortSignal;
   /** Hears that the API cannot be reached at the moment. */
   readonly onAway?: (error: unknown) => void;
+  /** 200 to 5,000: how soon events of a task or a run have to come, which is how often the API looks. Default: as soon as can be. */
+  readonly refreshMs?: number;
 };
+
+/** The query of a stream of events. */
+export function eventQuery({ refreshMs }: EventOptions): string {
+  return refreshMs === undefined ? "" : `?refresh_ms=${refreshMs}`;
+}
 
 /** One event. A comment, such as a heartbeat, is a message without data. */
 export type Message = { readonly id: string | undefined; readonly event: string; readonly data: string };
@@ -79,9 +86,10 @@ async function* messages(response: Response, silence: AbortController, clock: Cl
       const { done, value } = await withinSilence(reader.read(), silence, clock);
       if (done) return;
       text = `${text}${value}`.replaceAll("\r\n", "\n");
-      if (text.length > MAX_EVENT_CHARS) throw new Error(`expected events of at most ${MAX_EVENT_CHARS} characters`);
       const blocks = text.split("\n\n");
       text = blocks.pop() ?? "";
+      // Of one event: a reader that was busy gets several megabytes of them at once.
+      if (text.length > MAX_EVENT_CHARS) throw new Error(`expected events of at most ${MAX_EVENT_CHARS} characters`);
       for (const block of blocks) yield messageOf(block);
     }
   } finally {

@@ -13,6 +13,7 @@ export type { EventOptions } from "./event-stream.ts";
 export type { Health, QueueHealth } from "./health.ts";
 export type { Job, JobSummary, Jobs } from "./jobs.ts";
 export type { ApiKey, Keys, NewApiKey } from "./keys.ts";
+export type { Ends, LiveEvent, Overview, OverviewFailure } from "./overview.ts";
 export type { Queue, Queues, RedrivenTasks, RedriveOptions, RedriveReport } from "./queues.ts";
 export type { ElementCounts, Run, RunStep, RunSummary } from "./run.ts";
 export type { RunEvent } from "./run-events.ts";
@@ -27,7 +28,9 @@ export type {
   StepPageOptions,
 } from "./runs.ts";
 export type { NewSchedule, Schedule, SchedulePage, Schedules } from "./schedules.ts";
+export type { Session } from "./session.ts";
 export type { Task, TaskSummary, UnsuccessfulAttempt } from "./task.ts";
+export type { TaskDefinitionView } from "./task-definitions.ts";
 export type { TaskEvent } from "./task-events.ts";
 export { JsonText, type TaskReference, type TaskSettings } from "./task-request.ts";
 export type { BulkCount, BulkOptions, BulkOutcome, PageOptions, TaskFilter, TaskPage, Tasks } from "./tasks.ts";

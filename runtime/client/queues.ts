@@ -183,7 +183,7 @@ function sum(one: RedriveReport, other: RedriveReport): RedriveReport {
   };
 }
 
-function readQueue(value: unknown): Queue | undefined {
+export function readQueue(value: unknown): Queue | undefined {
   const body = recordOf(value);
   if (typeof body.name !== "string" || typeof body.paused !== "boolean") return undefined;
   const oldestAgeSeconds = numberOf(body.oldest_age_seconds);

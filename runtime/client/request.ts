@@ -51,6 +51,8 @@ export type RequesterOptions = {
   readonly timeoutMs: number;
   readonly maxAttempts: number;
   readonly clock: Clock;
+  /** Whether an answer may be one that another caller has brought about. Default false. */
+  readonly sharedLooks?: boolean;
 };
 
 const FIRST_PAUSE_MS = 200;
@@ -59,7 +61,7 @@ const MAX_PAUSE_MS = 5_000;
 const MAX_RETRY_AFTER_MS = 30_000;
 
 export function createRequester(options: RequesterOptions): Requester {
-  const { fetch, timeoutMs, maxAttempts, clock } = options;
+  const { fetch, timeoutMs, maxAttempts, clock, sharedLooks = false } = options;
   const baseUrl = checkedBaseUrl(options.baseUrl);
   const authorization = options.apiKey === null ? null : `Bearer ${checkedApiKey(options.apiKey)}`;
 
@@ -78,6 +80,7 @@ export function createRequester(options: RequesterOptions): Requester {
           // Tasks that a handler creates belong to the trace of its own.
           ...traceHeadersOf(activeTraceContext()),
           ...(authorization !== null && { authorization }),
+          ...(sharedLooks && method === "GET" && { "x-taskiq-shared": "1" }),
           ...(body !== undefined && { "content-type": "application/json" }),
           ...(idempotencyKey !== undefined && { "idempotency-key": idempotencyKey }),
         },

@@ -5,7 +5,7 @@
 import type { Clock } from "../clock.ts";
 import type { RunState, StepCounts } from "../model/run.ts";
 import type { TaskError, TaskState } from "../model/task.ts";
-import { type EventOptions, followEvents, type Message } from "./event-stream.ts";
+import { type EventOptions, eventQuery, followEvents, type Message } from "./event-stream.ts";
 import { jsonObject } from "./problem.ts";
 import type { Requester } from "./request.ts";
 
@@ -68,7 +68,7 @@ export function runEvents(
     if (told.size > MAX_REMEMBERED) forgetOldest(told);
     return event;
   };
-  return followEvents(requester, `/v1/runs/${encodeURIComponent(id)}/events`, options, clock, {
+  return followEvents(requester, `/v1/runs/${encodeURIComponent(id)}/events${eventQuery(options)}`, options, clock, {
     read,
     isLast: (event) => event.kind === "run" && event.state !== "running",
   });

@@ -1,5 +1,4 @@
 /** Runs over HTTP: starting graphs of steps, looking at them, following them, and telling them what to do. */
-import { randomUUID } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Graph, RunMode } from "../model/graph.ts";
 import type { RunState } from "../model/run.ts";
@@ -138,7 +137,7 @@ export function createRuns({ requester, clock, refuse }: RunsParts): Runs {
     return readRun(text) ?? refuse(text);
   }
 
-  async function create(path: string, body: string, key: string = randomUUID()): Promise<{ runId: string }> {
+  async function create(path: string, body: string, key: string = crypto.randomUUID()): Promise<{ runId: string }> {
     const text = await requester.send({ method: "POST", path, body, idempotencyKey: checkedKey(key) });
     const runId = jsonObject(text)?.run_id;
     return typeof runId === "string" ? { runId } : refuse(text);

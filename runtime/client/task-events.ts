@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../clock.ts";
 import { isTerminal, type TaskError, type TaskState } from "../model/task.ts";
-import { type EventOptions, followEvents, type Message } from "./event-stream.ts";
+import { type EventOptions, eventQuery, followEvents, type Message } from "./event-stream.ts";
 import { jsonObject } from "./problem.ts";
 import type { Requester } from "./request.ts";
 
@@ -42,7 +42,7 @@ export function taskEvents(
   options: EventOptions,
   clock: Clock,
 ): AsyncGenerator<TaskEvent, void> {
-  return followEvents(requester, `/v1/tasks/${encodeURIComponent(id)}/events`, options, clock, {
+  return followEvents(requester, `/v1/tasks/${encodeURIComponent(id)}/events${eventQuery(options)}`, options, clock, {
     read: readEvent,
     isLast: (event) => event.kind === "state" && isTerminal(event.state),
   });

@@ -47,6 +47,15 @@ export type UnsuccessfulAttempt = {
 };
 
 export type Task = TaskSummary & {
+  /** The run that it is a step of, with its key there. Null: it is no step, or the API is older than this client; so with the next four. */
+  readonly runId: string | null;
+  readonly stepKey: string | null;
+  /** Longest run of one attempt. */
+  readonly timeoutMs: number | null;
+  /** How often its handler may fail before the task has failed. */
+  readonly maxAttempts: number | null;
+  /** The trace that it was submitted in, 32 hex digits. */
+  readonly traceId: string | null;
   readonly input: unknown;
   /** What the handler returned; null until the task has succeeded. */
   readonly result: unknown;
@@ -82,6 +91,11 @@ type TaskBody = {
   started_at: string | null;
   finished_at: string | null;
   attempts?: AttemptBody[];
+  run_id?: string | null;
+  step_key?: string | null;
+  timeout_ms?: number;
+  max_attempts?: number;
+  trace_id?: string | null;
 };
 
 type AttemptBody = {
@@ -99,8 +113,20 @@ export function readTask(json: string): Task | undefined {
   const summary = readSummary(object);
   if (summary === undefined) return undefined;
   // What is a task at all is one as the API describes it.
-  const { input, result, attempts = [] } = object as TaskBody;
-  return { ...summary, input, result, attempts: attempts.map(readAttempt), json };
+  const body = object as TaskBody;
+  const { input, result, attempts = [] } = body;
+  return {
+    ...summary,
+    runId: body.run_id ?? null,
+    stepKey: body.step_key ?? null,
+    timeoutMs: body.timeout_ms ?? null,
+    maxAttempts: body.max_attempts ?? null,
+    traceId: body.trace_id ?? null,
+    input,
+    result,
+    attempts: attempts.map(readAttempt),
+    json,
+  };
 }
 
 /** One task of a list; undefined for what is none. */

@@ -9,6 +9,8 @@ import type { CommitClient, Context } from "./context.ts";
 export type TaskOptions<Schema extends z.ZodType, Output> = {
   /** Unique among all tasks; 1 to 200 characters: letters, digits and `. _ : / -`. Those that start with `taskiq.` are reserved. */
   readonly name: string;
+  /** What it does, for people, at most 1,000 characters. */
+  readonly description?: string;
   /** Checked when the task is submitted and again when it runs; the handler gets what the schema puts out. */
   readonly input: Schema;
   /**
@@ -64,6 +66,7 @@ export type TaskLimit<Schema extends z.ZodType = z.ZodType> = {
 /** A checked definition. The type parameters live on in `input` and `run`; a registry holds definitions of any type. */
 export type TaskDefinition<Schema extends z.ZodType = z.ZodType, Output = unknown> = {
   readonly name: string;
+  readonly description?: string;
   readonly input: Schema;
   readonly output?: z.ZodType;
   readonly queue: string;
@@ -83,6 +86,11 @@ export type ProcessOptions = { readonly memoryMb: number; readonly awsCredential
 
 /** Names that start so are those of the system's own tasks. */
 const RESERVED = "taskiq.";
+
+/** Whether only the system itself may define a task under this name. */
+export function isReserved(name: string): boolean {
+  return name.startsWith(RESERVED);
+}
 
 /**
  * Defines a task.
@@ -115,10 +123,11 @@ function define<Schema extends z.ZodType, Output>(
       `defineTask(${JSON.stringify(options.name)}): ${problems.join("; ")}. Correct the definition.`,
     );
   }
-  const { name, queue, priority, retry, timeoutMs, graceMs, maxLosses, onLost, isolation } = checked.data;
+  const { name, description, queue, priority, retry, timeoutMs, graceMs, maxLosses, onLost, isolation } = checked.data;
   const { memoryMb = DEFAULT_PROCESS.memoryMb, awsCredentials = DEFAULT_PROCESS.awsCredentials } = checked.data;
   return {
     name,
+    ...(description !== undefined && { description }),
     input: options.input,
     ...(options.output && { output: options.output }),
     queue,
@@ -148,6 +157,7 @@ const FIELDS = z.strictObject({
     .string()
     .max(200)
     .regex(/^[A-Za-z0-9._:/-]+$/, "expected 1 to 200 letters, digits and . _ : / -"),
+  description: z.string().max(1_000).optional(),
   input: z.custom<z.ZodType>((value) => value instanceof z.ZodType, "expected a zod schema"),
   output: z.custom<z.ZodType>((value) => value instanceof z.ZodType, "expected a zod schema").optional(),
   queue: z.string().default("default"),
@@ -192,7 +202,7 @@ const SYSTEM_SHAPE = FIELDS.superRefine(({ isolation, memoryMb, awsCredentials }
   }
 });
 
-const SHAPE = SYSTEM_SHAPE.refine(({ name }) => !name.startsWith(RESERVED), {
+const SHAPE = SYSTEM_SHAPE.refine(({ name }) => !isReserved(name), {
   path: ["name"],
   error: `expected another start than the reserved "${RESERVED}"`,
 });

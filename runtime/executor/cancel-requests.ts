@@ -4,7 +4,7 @@
  */
 
 import { z } from "zod";
-import { describeError } from "../errors.ts";
+import { describeError } from "../describe-error.ts";
 import { cancelAhead, cancelLate, MAX_CANCEL_REASON_CHARS } from "../flow/cancel.ts";
 import type { Log } from "../log.ts";
 import type { Transactional } from "../postgres/pool.ts";

@@ -1,6 +1,6 @@
 -- Renew the leases of this process's attempts, store their progress, and hear what changed.
 -- $1 task ids uuid[]  $2 attempt int[] (fence, same order)  $3 lease_ms  $4 progress float8[] (0 to 1) or null  $5 progress_message text[] or null
--- One row per attempt renewed, with its cancel flag. `skip locked`: an attempt inside its own commit holds its row, and one slow
+-- One row per attempt renewed; cancelled_ms: how long ago its cancel flag was set, else null. `skip locked`: an attempt inside its own commit holds its row, and one slow
 -- commit must not cost the others their leases; so an attempt that is missing is lost only if read-attempts.sql says so.
 -- `id = any($1)` and `state::text`: found by id whatever the planner knew, see claim.sql.
 with mine as (
@@ -27,4 +27,4 @@ update taskiq.task t
    and t.id = mine.id
    and t.attempt = mine.attempt
    and t.state::text = 'running'
-returning t.id, t.attempt, t.cancel_requested_at is not null as cancelled
+returning t.id, t.attempt, (extract(epoch from clock_timestamp() - t.cancel_requested_at) * 1000)::float8 as cancelled_ms

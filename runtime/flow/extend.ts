@@ -10,8 +10,11 @@ export type Extension = AttemptRef & {
   readonly progressMessage: string | null;
 };
 
-/** `lost`: another attempt owns the task, or it is over. Abort it and write nothing. */
-export type ExtendVerdict = "extended" | "cancelled" | "lost";
+/**
+ * `lost`: another attempt owns the task, or it is over. Abort it and write nothing. With `cancelledMs`: it is extended, and somebody asked to cancel
+ * it so long ago.
+ */
+export type ExtendVerdict = "extended" | "lost" | { readonly cancelledMs: number };
 
 const EXTEND = loadSql(import.meta.url, "./extend.sql");
 const READ_ATTEMPTS = loadSql(import.meta.url, "./read-attempts.sql");
@@ -25,7 +28,7 @@ export async function extend(
   attempts: readonly Extension[],
   leaseMs: number,
 ): Promise<ExtendVerdict[]> {
-  const rows = await database.query<AttemptRef & { cancelled: boolean }>(EXTEND, [
+  const rows = await database.query<AttemptRef & { cancelled_ms: number | null }>(EXTEND, [
     attempts.map((attempt) => attempt.id),
     attempts.map((attempt) => attempt.attempt),
     leaseMs,
@@ -37,7 +40,8 @@ export async function extend(
   const owned = missing.length === 0 ? new Set<string>() : await stillOwned(database, missing);
   return attempts.map((attempt) => {
     const key = keyOf(attempt);
-    if (renewed.get(key)?.cancelled === true) return "cancelled";
+    const cancelledMs = renewed.get(key)?.cancelled_ms ?? null;
+    if (cancelledMs !== null) return { cancelledMs };
     return renewed.has(key) || owned.has(key) ? "extended" : "lost";
   });
 }

@@ -6,7 +6,8 @@
  */
 import { v5 as uuidv5 } from "uuid";
 import type { Middlewares } from "../define/middleware.ts";
-import { describeError, ERROR_CODES, TaskiqError } from "../errors.ts";
+import { describeError } from "../describe-error.ts";
+import { ERROR_CODES, TaskiqError } from "../errors.ts";
 import { type Firings, planFirings } from "../model/schedule.ts";
 import { isValueError } from "../postgres/failure.ts";
 import type { Database } from "../postgres/pool.ts";

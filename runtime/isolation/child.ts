@@ -7,7 +7,8 @@
 import { systemClock } from "../clock.ts";
 import { createRegistry, loadTasks, type Registry } from "../define/registry.ts";
 import type { TaskDefinition } from "../define/task.ts";
-import { describeError, TaskiqError } from "../errors.ts";
+import { describeError } from "../describe-error.ts";
+import { TaskiqError } from "../errors.ts";
 import { failed, fitInput, succeeded } from "../flow/execute.ts";
 import { TASKS } from "../tasks/index.ts";
 import { withinTrace } from "../tracing/tracing.ts";

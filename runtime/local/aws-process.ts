@@ -3,7 +3,7 @@
  * `{"endpoint": …}` when ready and stops on SIGTERM, on SIGINT, or when its standard input ends: whoever
  * started it is gone then, even if killed.
  */
-import { describeError } from "../errors.ts";
+import { describeError } from "../describe-error.ts";
 import { type AwsOptions, startAws } from "./aws.ts";
 
 try {

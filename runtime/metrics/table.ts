@@ -275,7 +275,7 @@ export const METERS = {
     type: "histogram",
     unit: "seconds",
     labels: [],
-    help: "From the request to cancel a running task until its handler was told; where a heartbeat brought it, it is not timed.",
+    help: "From the request to cancel a running task until its handler was told.",
     by: "worker",
     buckets: CANCEL_SECONDS,
   },

@@ -104,7 +104,7 @@ export function createWorkerMetrics(meters: Meters): WorkerObserver {
     payloadStored: (kind, bytes) => payloads[kind].note(bytes),
     cancelled(sinceMs) {
       aborts.value++;
-      if (sinceMs !== null) latency.note(Math.max(0, sinceMs) / 1_000);
+      latency.note(Math.max(0, sinceMs) / 1_000);
     },
     outlastedGrace: () => void kills.value++,
     heartbeatFailed: (target) => void failures[target].value++,

@@ -1,9 +1,8 @@
 /**
  * Values of handlers and callers as JSON text. `JSON.stringify` alone would change some of them without a word: -0
  * becomes 0, NaN and what is undefined inside an array become null, a Map becomes {}. Here such a value either keeps
- * its meaning, so that `JSON.parse` gives an equal one, or is refused with the place where it stands.
+ * its meaning, so that `JSON.parse` gives an equal one, or is refused with the place where it stands. Browsers load it too.
  */
-import { types } from "node:util";
 import { TaskiqError } from "../errors.ts";
 import { nestsDeeperThan } from "../wire/json-text.ts";
 
@@ -20,6 +19,8 @@ export type JsonTextCheck = { readonly ok: true } | { readonly ok: false; readon
 const DEFAULT_MAX_CHARS = 268_435_456;
 const MAX_PATH_CHARS = 200;
 const FLAT_CHARS = 32_768;
+const bytes = new TextEncoder();
+const flat = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * JSON text of a value, for which `JSON.parse` gives an equal value.
@@ -137,7 +138,7 @@ function writeContainer(writer: Writer, value: object): void {
 function settle(writer: Writer): void {
   if (writer.finishedChars + writer.text.length > writer.maxChars) throw tooLarge(writer);
   if (writer.text.length < FLAT_CHARS) return;
-  writer.finished.push(Buffer.from(writer.text).toString());
+  writer.finished.push(flat.decode(bytes.encode(writer.text)));
   writer.finishedChars += writer.text.length;
   writer.text = "";
 }
@@ -178,7 +179,31 @@ function replaced(writer: Writer, value: unknown, key: string | number): unknown
       throw notJson(writer, "an invalid date", "Use null for it.");
     result = value.toJSON(String(key));
   }
-  return types.isBoxedPrimitive(result) ? result.valueOf() : result;
+  return unboxed(result);
+}
+
+/** By the tag that `Object.prototype.toString` gives: what reads the primitive, and throws where there is none. */
+const BOXES = new Map<string, { valueOf(): unknown }>([
+  ["[object Number]", Number.prototype],
+  ["[object String]", String.prototype],
+  ["[object Boolean]", Boolean.prototype],
+  ["[object BigInt]", BigInt.prototype],
+  ["[object Symbol]", Symbol.prototype],
+]);
+
+/** The primitive in a `new Number(1)`, also one of another realm. */
+function unboxed(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) return value;
+  const box = BOXES.get(Object.prototype.toString.call(value));
+  if (box === undefined) return value;
+  try {
+    return box.valueOf.call(value);
+  } catch {
+    // It only calls itself so.
+    return value;
+  }
 }
 
 /** By the tag that `Object.prototype.toString` gives, which also knows objects of other realms. */

@@ -8,6 +8,7 @@ const REPORT_EVERY_MS = 1_000;
 
 export const sleep = defineTask({
   name: "sleep",
+  description: "Waits for some seconds and says how far it is.",
   input: z.strictObject({
     /** From one second to five minutes. */
     duration_seconds: z.number().min(1).max(300),

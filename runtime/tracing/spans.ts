@@ -15,7 +15,7 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
-import { describeError, type ErrorDescription } from "../errors.ts";
+import { describeError, type ErrorDescription } from "../describe-error.ts";
 import type { TaskError } from "../model/task.ts";
 import { redactText } from "../redact.ts";
 import { spanContextOf, traceContextOfLabels, traceContextOfSpan } from "./carrier.ts";

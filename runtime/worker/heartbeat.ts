@@ -90,8 +90,9 @@ export function startHeartbeat(parts: HeartbeatParts): Heartbeat {
     }
     for (const [index, attempt] of running.entries()) {
       const verdict = verdicts[index];
-      if (verdict === "extended" || verdict === "cancelled") attempt.leaseProvenMs = askedMs;
-      if (verdict === "cancelled" && attempt.abort("cancelled")) parts.observer?.cancelled(null);
+      if (verdict === undefined) continue;
+      if (verdict !== "lost") attempt.leaseProvenMs = askedMs;
+      if (typeof verdict === "object" && attempt.abort("cancelled")) parts.observer?.cancelled(verdict.cancelledMs);
       // One that ended while we asked is not in the map any more: its outcome was recorded, it is not lost.
       if (verdict === "lost" && attempts.get(attempt.task.id) === attempt) attempt.abort("lease_lost");
     }

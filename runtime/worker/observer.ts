@@ -17,8 +17,8 @@ export type WorkerObserver = {
   expanded(task: ClaimedTask, elements: number): void;
   /** The size of a result, or of the input of an element. */
   payloadStored(kind: "input" | "result", bytes: number): void;
-  /** The handler of an attempt was told that its task is cancelled. @param sinceMs from the request until now; null: not known */
-  cancelled(sinceMs: number | null): void;
+  /** The handler of an attempt was told that its task is cancelled. @param sinceMs from the request until now */
+  cancelled(sinceMs: number): void;
   /** Such an attempt outlasted its grace time. */
   outlastedGrace(): void;
   /** Leases (`db`) or messages in flight (`sqs`) could not be renewed. */

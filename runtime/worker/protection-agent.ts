@@ -5,7 +5,7 @@
 
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
-import { describeError } from "../errors.ts";
+import { describeError } from "../describe-error.ts";
 
 export type AgentAnswer =
   | { readonly kind: "done" }

@@ -8,7 +8,7 @@ import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { ask } from "../support/tasks.ts";
 import { clearAccess, createExpiredKey, createKey, expireKey } from "./test-keys.ts";
 
-const ADMIN: Caller = { tenant: "default", scopes: ["admin"], name: "anadminskeyx" };
+const ADMIN: Caller = { tenant: "default", scopes: ["admin"], name: "anadminskeyx", label: "admin" };
 const EVERYTHING = { before: Number.MAX_SAFE_INTEGER, limit: 100 };
 
 let testDatabase: TestDatabase;

@@ -51,9 +51,9 @@ afterAll(async () => {
 const refused = (code: string) => ({ kind: "refused", code });
 
 describe("a key", () => {
-  test("stands for its tenant, its scopes and its id", async () => {
-    const { text, id } = await createKey(database, { tenant: "acme", scopes: ["enqueue", "read"] });
-    const caller = { tenant: "acme", scopes: ["enqueue", "read"], name: id };
+  test("stands for its tenant, its scopes, its id and its name", async () => {
+    const { text, id } = await createKey(database, { name: "reports", tenant: "acme", scopes: ["enqueue", "read"] });
+    const caller = { tenant: "acme", scopes: ["enqueue", "read"], name: id, label: "reports" };
     expect(await verifier.verify(text)).toEqual({ kind: "known", caller });
   });
 

@@ -39,7 +39,7 @@ describe("GET /v1/tasks", () => {
     expect(next).toBeNull();
     expect(tasks[0]?.error).toEqual({ code: "handler_error", type: "Error", message: "no" });
     const one = (await api.get(`/v1/tasks/${created.task_id}`)).body;
-    const { input: _input, result: _result, attempts: _attempts, ...summary } = one;
+    const { input, result, attempts, run_id, step_key, timeout_ms, max_attempts, trace_id, ...summary } = one;
     expect(tasks[1]).toEqual(summary);
     expect(tasks[1]).toMatchObject({ labels: { team: "x" } });
   });

@@ -256,6 +256,11 @@ describe("GET /v1/tasks/{id}", () => {
       losses: 0,
       priority: 7,
       labels: {},
+      run_id: null,
+      step_key: null,
+      timeout_ms: 3_600_000,
+      max_attempts: 3,
+      trace_id: null,
       input: { a: 1 },
       result: null,
       error: null,
@@ -294,6 +299,22 @@ describe("GET /v1/tasks/{id}", () => {
       result: null,
       finished_at: expect.any(String),
     });
+  });
+
+  test("says which step of which run it is, and in which trace it was submitted", async () => {
+    const traceId = "0af7651916cd43dd8448eb211c80319c";
+    const runId = "0198f3c0-0000-7000-8000-000000000001";
+    const step = { runId, stepKey: "load", timeoutMs: 5_000, maxAttempts: 7 };
+    const id = await createTask(api.database, { ...step, traceContext: `00-${traceId}-b7ad6b7169203331-01` });
+    expect((await api.get(`/v1/tasks/${id}`)).body).toMatchObject({
+      run_id: runId,
+      step_key: "load",
+      timeout_ms: 5_000,
+      max_attempts: 7,
+      trace_id: traceId,
+    });
+    const odd = await createTask(api.database, { traceContext: "something else" });
+    expect((await api.get(`/v1/tasks/${odd}`)).body).toMatchObject({ trace_id: null });
   });
 
   test("gives input and result as the very text that is stored", async () => {

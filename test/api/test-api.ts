@@ -81,6 +81,8 @@ export type TestApiOptions = {
   /** Over the place's own. */
   readonly databaseUrl?: string;
   readonly parts?: Partial<ApiParts>;
+  /** Stands between the API and its database. */
+  readonly tap?: (database: Database) => Database;
   readonly runs?: Partial<NonNullable<ApiParts["runs"]>>;
 };
 
@@ -140,7 +142,7 @@ export async function openTestApi({ databaseUrl, aws }: Place, options: TestApiO
     submitter,
     runs: { submitter: options.runs?.submitter ?? NO_RUNS, jobs: options.runs?.jobs ?? new Map() },
     registry,
-    database: watched,
+    database: options.tap?.(watched) ?? watched,
     payloads,
     queues,
     log,
@@ -149,6 +151,8 @@ export async function openTestApi({ databaseUrl, aws }: Place, options: TestApiO
     workerAliveMs: 30_000,
     version: "1.2.3",
     demo: true,
+    logsUrl: null,
+    pagesFolder: "/nonexistent",
     access: { auth: "none", environment: "test" },
   };
   const api = await createApi({ ...parts, ...options.parts });

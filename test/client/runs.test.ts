@@ -267,6 +267,20 @@ describe("watch", () => {
     expect(headers).toEqual([undefined, "2000.b:1:start", "1500.late:1:start"]);
   });
 
+  test("reads megabytes of events that come at once, as a browser gives them that was busy", async () => {
+    const text = Array.from({ length: 10_000 }, (_, at) => step(at, `s${at}`, "start")).join("") + run("succeeded");
+    expect(text.length).toBeGreaterThan(2_000_000);
+    let requests = 0;
+    // One chunk: a connection gives smaller ones.
+    const fetch = async () => {
+      requests++;
+      return new Response(new Blob([text]).stream().pipeThrough(wholeText()));
+    };
+    const events = await collect(createClient({ baseUrl: "http://127.0.0.1:1", fetch }).runs.watch(RUN));
+    expect(events).toHaveLength(10_001);
+    expect(requests).toBe(1);
+  });
+
   test("ends where there is nothing left to tell, and with its signal", async () => {
     server.script(streams(step(1_000, "a", "start")), (reply) => reply.code(204).send());
     expect(told(await collect(scripted.runs.watch(RUN)))).toEqual(["a start"]);
@@ -320,3 +334,12 @@ test("an answer that is none of this API's is refused", async () => {
     await expect(ask(), String(ask)).rejects.toMatchObject({ code: "unexpected_answer" });
   }
 });
+
+/** All that came in one chunk. */
+function wholeText(): TransformStream<Uint8Array, Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  return new TransformStream({
+    transform: (chunk) => void chunks.push(chunk),
+    flush: (controller) => controller.enqueue(Buffer.concat(chunks)),
+  });
+}

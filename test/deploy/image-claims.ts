@@ -46,26 +46,41 @@ export async function imageClaims(engine: ContainerEngine, { step }: Steps): Pro
     return undefined;
   });
 
-  await step("a restricted container answers within 2 s of its start, and its health check agrees", async () => {
-    const local = await startLocalStack({ keep: false, env: {} });
-    let id = "";
-    try {
-      const env = { ...local.env, SERVICE_ROLE: "all", TASKIQ_HTTP_PORT: String(PORT), TASKIQ_PROBE_PORT: "18081" };
-      const variables = Object.entries(env).flatMap(([name, value]) => ["--env", `${name}=${value}`]);
-      const startedMs = performance.now();
-      // The parts it needs listen on this machine's own address.
-      id = await read(program, ["run", "--detach", "--network", "host", ...RESTRICTED, ...variables, FIRST]);
-      const ready = async () => ((await fetch(`http://127.0.0.1:${PORT}/readyz`)).ok ? true : undefined);
-      await waitFor("the container to be ready", 20_000, ready, 20);
-      const tookMs = performance.now() - startedMs;
-      await read(program, ["exec", id, "node", "--eval", HEALTH_CHECK]);
-      expect(tookMs < MAX_START_MS, `expected less than ${MAX_START_MS} ms, got ${Math.round(tookMs)} ms`);
-      return `${Math.round(tookMs)} ms, with a migration of an empty database`;
-    } finally {
-      if (id !== "") await read(program, ["rm", "--force", id]);
-      await local.stop();
-    }
-  });
+  await step(
+    "a restricted container answers within 2 s of its start, shows the dashboard, and its health check agrees",
+    async () => {
+      const local = await startLocalStack({ keep: false, env: {} });
+      let id = "";
+      try {
+        const env = { ...local.env, SERVICE_ROLE: "all", TASKIQ_HTTP_PORT: String(PORT), TASKIQ_PROBE_PORT: "18081" };
+        const variables = Object.entries(env).flatMap(([name, value]) => ["--env", `${name}=${value}`]);
+        const startedMs = performance.now();
+        // The parts it needs listen on this machine's own address.
+        id = await read(program, ["run", "--detach", "--network", "host", ...RESTRICTED, ...variables, FIRST]);
+        const ready = async () => ((await fetch(`http://127.0.0.1:${PORT}/readyz`)).ok ? true : undefined);
+        await waitFor("the container to be ready", 20_000, ready, 20);
+        const tookMs = performance.now() - startedMs;
+        await read(program, ["exec", id, "node", "--eval", HEALTH_CHECK]);
+        await dashboardAnswers(`http://127.0.0.1:${PORT}`);
+        expect(tookMs < MAX_START_MS, `expected less than ${MAX_START_MS} ms, got ${Math.round(tookMs)} ms`);
+        return `${Math.round(tookMs)} ms, with a migration of an empty database`;
+      } finally {
+        if (id !== "") await read(program, ["rm", "--force", id]);
+        await local.stop();
+      }
+    },
+  );
+}
+
+/** The page, and the script that it loads. */
+async function dashboardAnswers(url: string): Promise<void> {
+  const page = await fetch(`${url}/`);
+  const text = await page.text();
+  expectEqual(page.status, 200, "the status of the dashboard");
+  const [, script = ""] = /<script[^>]* src="\.(\/assets\/[^"]+\.js)"/.exec(text) ?? [];
+  expect(script !== "", `expected a page that loads a script, got ${text.slice(0, 200)}`);
+  const { status, headers } = await fetch(`${url}${script}`, { headers: { "accept-encoding": "br" } });
+  expectEqual(`${status} ${headers.get("content-encoding")}`, "200 br", "the status and the encoding of its script");
 }
 
 /** Paths of the packages that the lock file has for development only. */

@@ -136,6 +136,15 @@ it("asks for keys unless the stack says otherwise, and names the deployment in n
   expect(access("localstack")).toMatchObject({ auth: "none", environment: "taskiq-localstack" });
 });
 
+it("sends people to the logs of the workers, filtered by the task", () => {
+  const { logsUrl } = serviceConfig({ stack: "default", service: "api", container: "api" }).http;
+  expect(logsUrl).toBe(
+    "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:logs-insights$3FqueryDetail$3D" +
+      "~(end~0~start~-604800~timeType~'RELATIVE~unit~'seconds~editorString~'fields*20*40timestamp*2c*20*40message*20*7c*20filter*20taskId*20*3d*20" +
+      "*22{taskId}*22*20*7c*20sort*20*40timestamp*20asc~source~(~'*2ftaskiq*2ftaskiq-test*2fworker))",
+  );
+});
+
 it("gives a worker the slots of the stack", () => {
   const slots = (stack: string) => serviceConfig({ stack, service: "worker", container: "worker" }).worker.slots;
   expect([slots("default"), slots("localstack")]).toEqual([10, 5]);

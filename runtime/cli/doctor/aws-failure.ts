@@ -1,5 +1,5 @@
 /** What an error of SQS or S3 means for whoever set the account up. */
-import { describeError } from "../../errors.ts";
+import { describeError } from "../../describe-error.ts";
 import { NoAnswer } from "./bounded.ts";
 import { type Finding, fail } from "./finding.ts";
 

@@ -1,7 +1,8 @@
 /** The database: reachable, encrypted, writable, of a usable version, with this code's schema, near, and with the same time. */
 import { systemClock as clock } from "../../clock.ts";
 import type { DatabaseConfig } from "../../config.ts";
-import { describeError, TaskiqError } from "../../errors.ts";
+import { describeError } from "../../describe-error.ts";
+import { TaskiqError } from "../../errors.ts";
 import { checkSchema, schemaVersion } from "../../postgres/migrate.ts";
 import type { Password } from "../../postgres/password.ts";
 import { openDatabase, type Queryable } from "../../postgres/pool.ts";

@@ -1,0 +1,51 @@
+/** Every page that is photographed and checked for accessibility: one list for both. A page that is added to the dashboard is added here. */
+import type { Page } from "playwright-core";
+import type { Seed } from "./harness/seed.ts";
+
+export type ShownPage = {
+  /** As a file name. */
+  readonly name: string;
+  readonly hash: (seed: Seed) => string;
+  /** Resolves when it shows what it is about. Default: its heading is there, and nothing is loading. */
+  readonly ready?: (page: Page) => Promise<unknown>;
+};
+
+export const PAGES: readonly ShownPage[] = [
+  { name: "overview", hash: () => "#/overview", ready: (page) => page.locator(".uplot canvas").nth(2).waitFor() },
+  { name: "tasks", hash: () => "#/tasks" },
+  { name: "tasks-failed", hash: () => "#/tasks?state=failed" },
+  { name: "task-succeeded", hash: ({ succeededTask }) => `#/tasks/${succeededTask}` },
+  { name: "task-failed", hash: ({ failedTask }) => `#/tasks/${failedTask}` },
+  { name: "task-running", hash: ({ runningTask }) => `#/tasks/${runningTask}` },
+  { name: "task-unknown", hash: () => "#/tasks/0198f3c0-0000-7000-8000-000000000000" },
+  { name: "queues", hash: () => "#/queues" },
+  { name: "queue", hash: () => "#/queues/default" },
+  { name: "workers", hash: () => "#/workers" },
+  { name: "worker", hash: () => "#/workers/worker-1" },
+  { name: "schedules", hash: () => "#/schedules" },
+  { name: "schedule", hash: ({ schedule }) => `#/schedules/${schedule}` },
+  { name: "schedule-new", hash: () => "#/schedules/new" },
+  { name: "runs", hash: () => "#/runs" },
+  { name: "run-mapped", hash: ({ mappedRun }) => `#/runs/${mappedRun}` },
+  { name: "run-wide", hash: ({ wideRun }) => `#/runs/${wideRun}` },
+  { name: "run-failed", hash: ({ failedRun }) => `#/runs/${failedRun}` },
+  { name: "run-step", hash: ({ mappedRun }) => `#/runs/${mappedRun}?step=parse` },
+  { name: "run-again", hash: ({ failedRun }) => `#/runs/${failedRun}?again=from_failure` },
+  { name: "run-timeline", hash: ({ wideRun }) => `#/runs/${wideRun}?tab=timeline` },
+  { name: "run-steps", hash: ({ wideRun }) => `#/runs/${wideRun}?tab=steps` },
+  { name: "run-details", hash: ({ failedRun }) => `#/runs/${failedRun}?tab=details` },
+  { name: "run-running", hash: ({ runningRun }) => `#/runs/${runningRun}` },
+  { name: "start", hash: () => "#/start" },
+  { name: "start-job", hash: () => "#/start/job/etl" },
+  { name: "start-task", hash: () => "#/start/task/sleep" },
+  { name: "not-found", hash: () => "#/nowhere" },
+];
+
+/** What such a page says that is no problem: it was asked for something that is not there. */
+export const MISSING = /status of 404/;
+
+export async function untilShown(page: Page, { ready }: ShownPage): Promise<void> {
+  await page.locator("h1").first().waitFor();
+  await page.waitForFunction(() => document.querySelector("[aria-busy=true]") === null);
+  await ready?.(page);
+}
