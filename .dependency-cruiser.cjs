@@ -40,8 +40,11 @@ module.exports = {
     {
       name: "sdk-stays-in-adapters",
       severity: "error",
-      // The doctor asks for attributes that nothing else needs to know.
-      from: { path: "^runtime/", pathNot: "^runtime/(queue|payload|secrets|ecs|local|cli/doctor)/" },
+      // The doctor asks for attributes that nothing else needs to know. A Pipes session reads and writes where Dagster says.
+      from: {
+        path: "^runtime/",
+        pathNot: "^runtime/(queue|payload|secrets|ecs|local|cli/doctor)/|^runtime/pipes/objects",
+      },
       to: { path: "@aws-sdk/" },
     },
     {
@@ -67,10 +70,10 @@ module.exports = {
     {
       name: "infra-knows-the-policy-and-the-variables",
       comment:
-        "of the runtime, infra takes the pure rules for scaling and queues and, as a type, the table of environment variables",
+        "of the runtime, infra takes the pure rules for scaling, queues and names of tenants and, as a type, the table of environment variables",
       severity: "error",
       from: { path: "^infra/" },
-      to: { path: "^runtime/", pathNot: "^runtime/(model/scaling|model/queue|config-table)\\.ts$" },
+      to: { path: "^runtime/", pathNot: "^runtime/(model/scaling|model/queue|access/scope|config-table)\\.ts$" },
     },
     {
       name: "infra-takes-the-variables-as-a-type",

@@ -3,8 +3,10 @@
  * The schema, the error messages and `.env.example` are all made from it, so an operator never meets a variable that
  * is described one way and checked another. It is long because there are many variables; there is no logic in it.
  */
+
 import { z } from "zod";
 import { KEY_ENVIRONMENT } from "./access/key.ts";
+import { TENANT_NAME, TENANT_NAME_RULE } from "./access/scope.ts";
 import type { Given } from "./config-source.ts";
 import {
   choice,
@@ -18,7 +20,7 @@ import {
   type Variable,
 } from "./config-variable.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log.ts";
-import { EXCLUSIONS, type QueueOptions } from "./model/queue.ts";
+import { EXCLUSIONS, PLACE_IN_BUCKET, type QueueOptions } from "./model/queue.ts";
 
 export const SERVICE_ROLES = ["all", "api", "worker", "executor", "migrate"] as const;
 export type ServiceRole = (typeof SERVICE_ROLES)[number];
@@ -37,6 +39,8 @@ const WEIGHT_RULE = "expected an integer from 1 to 100";
 const MAX_RUNNING_RULE = "expected an integer from 1, or null";
 const PER_SECOND_RULE = "expected a number above 0, or null";
 const MAX_SLOTS_RULE = "expected an integer from 1 to 1000, or null";
+
+const PLACE_RULE = "expected the beginning of keys in the payload bucket, such as results/, and not v1/";
 
 const queueShape = z
   .strictObject(
@@ -58,6 +62,25 @@ const queueShape = z
         .default(null),
       maxRunning: z.int({ error: MAX_RUNNING_RULE }).min(1, MAX_RUNNING_RULE).nullable().default(null),
       perSecond: z.number({ error: PER_SECOND_RULE }).positive(PER_SECOND_RULE).nullable().default(null),
+      accepts: z
+        .strictObject(
+          {
+            tasks: z.array(z.string().min(1).max(200)).min(1).nullable().default(null),
+            tenant: z.string().regex(TENANT_NAME, { error: TENANT_NAME_RULE }).default("default"),
+            extendedPrefix: z.string().regex(PLACE_IN_BUCKET, { error: PLACE_RULE }).default(""),
+          },
+          { error: "expected null, or an object with tasks, tenant and extendedPrefix, each if at all" },
+        )
+        .nullable()
+        .default(null),
+      results: z
+        .strictObject(
+          { basePath: z.string().regex(PLACE_IN_BUCKET, { error: PLACE_RULE }).default("") },
+          { error: 'expected null, or an object with basePath, for example {"basePath":"results"}' },
+        )
+        .nullable()
+        .default(null),
+      wire: z.enum(["doorbell", "taskiq"], { error: "expected one of doorbell, taskiq" }).default("doorbell"),
     },
     { error: "expected an object with name, url, deadLetterUrl and, if at all, type and options of the queue" },
   )
@@ -249,7 +272,7 @@ function isHttpUrl(value: string): boolean {
 const AWS = {
   TASKIQ_QUEUES: requiredJson({
     meaning:
-      'The queues, as JSON. One is named "default"; each has the URL of its dead-letter queue. "type" is "standard" when left out, or "fifo", or "cancel" for the one queue that asks for cancellations. Options: "fair" (standard queues: tenants share the workers), "order" ("priority": the best task first), "delayByPriority", "weight" (1 to 100: share of a worker\'s free slots), "maxSlots" (most slots of one worker), "maxRunning" and "perSecond" (limits in the whole fleet).',
+      'The queues, as JSON. One is named "default"; each has the URL of its dead-letter queue. "type" is "standard" when left out, or "fifo", or "cancel" for the one queue that asks for cancellations. Options: "fair" (standard queues: tenants share the workers), "order" ("priority": the best task first), "delayByPriority", "weight" (1 to 100: share of a worker\'s free slots), "maxSlots" (most slots of one worker), "maxRunning" and "perSecond" (limits in the whole fleet), "accepts" ({"tasks": names or null for all, "tenant", "extendedPrefix"}: tasks may come as messages of other producers), "results" ({"basePath"}: where these look for results), "wire" ("taskiq": workers of Python serve the queue).',
     shape: queuesShape,
     expected: "a JSON list of queues",
     hint: 'Each queue is written {"name":"default","url":"https://…","deadLetterUrl":"https://…"}.',
@@ -510,6 +533,14 @@ const WORKER = {
     example: "DAGSTER_RUN_ID",
     pattern: (value) => ENVIRONMENT_NAME.test(value),
   }),
+  TASKIQ_COMMAND_INHERIT_ENV: commaList({
+    meaning:
+      "Names of the worker's own variables that every command gets, beside PATH, HOME and the locale; whoever may submit a command can read them.",
+    expected: "names of environment variables, separated by commas",
+    hint: "For example DAGSTER_HOME,PGPASSWORD.",
+    example: "DAGSTER_HOME",
+    pattern: (value) => ENVIRONMENT_NAME.test(value),
+  }),
   TASKIQ_TASK_MODULES: commaList({
     meaning: "Modules with further task definitions: paths or file: URLs, separated by commas.",
     expected: "paths or file: URLs, separated by commas",
@@ -547,6 +578,14 @@ const EXECUTOR = {
     min: 100,
     max: HOUR_MS,
     default: 30_000,
+  }),
+  TASKIQ_PYTHON_INTERVAL_MS: integer({
+    meaning:
+      'How often tasks for queues with wire "taskiq" are handed out, and their results are looked for in S3: one request each time while any is out.',
+    unit: "milliseconds",
+    min: 50,
+    max: MINUTE_MS,
+    default: 500,
   }),
   TASKIQ_PRUNE_INTERVAL_MS: integer({
     meaning: "How often finished tasks beyond TASKIQ_RETENTION_MS are searched for.",
@@ -793,6 +832,11 @@ export function polledQueues(queues: z.infer<typeof queuesShape>): readonly Queu
   });
 }
 
+/** Those that workers of ours poll. */
+export function servedQueues(queues: z.infer<typeof queuesShape>): readonly QueueConfig[] {
+  return polledQueues(queues).filter(({ options }) => options.wire === "doorbell");
+}
+
 /** The URL of the cancel queue; null where there is none. */
 export function cancelQueueUrl(queues: z.infer<typeof queuesShape>): string | null {
   return queues.find(({ type }) => type === "cancel")?.url ?? null;
@@ -922,9 +966,9 @@ export const RULES: readonly Rule[] = [
     name: "TASKIQ_WORKER_QUEUES",
     reads: ["TASKIQ_QUEUES"],
     holds: (values) =>
-      values.TASKIQ_WORKER_QUEUES.every((name) => polledQueues(values.TASKIQ_QUEUES).some((one) => one.name === name)),
+      values.TASKIQ_WORKER_QUEUES.every((name) => servedQueues(values.TASKIQ_QUEUES).some((one) => one.name === name)),
     expected: (values) =>
-      `names out of TASKIQ_QUEUES (${polledQueues(values.TASKIQ_QUEUES)
+      `names out of TASKIQ_QUEUES (${servedQueues(values.TASKIQ_QUEUES)
         .map(({ name }) => name)
         .join(", ")})`,
     hint: "Correct the name or add the queue.",

@@ -17,6 +17,7 @@ import {
   RULES,
   type Rule,
   type ServiceRole,
+  servedQueues,
   VARIABLES,
   type Values,
   withDefaultQueue,
@@ -92,6 +93,8 @@ export type ServiceConfig = {
     readonly ringAgainAfterMs: number;
     readonly ringAgainIntervalMs: number;
     readonly pruneIntervalMs: number;
+    /** How often tasks are handed out to workers of Python, and their results looked for. */
+    readonly pythonIntervalMs: number;
     readonly retentionMs: number;
   };
   readonly payload: {
@@ -122,6 +125,8 @@ export type ServiceConfig = {
     readonly processEnvNames: readonly string[];
     /** Names that callers may set for a command. Null: there are no commands here. */
     readonly commandEnvNames: readonly string[] | null;
+    /** Names of the worker's own variables that every command gets. */
+    readonly commandInheritedNames: readonly string[];
   };
 };
 
@@ -281,6 +286,7 @@ function serviceConfig(values: Values<typeof VARIABLES>, role: ServiceConfig["ro
       ringAgainAfterMs: values.TASKIQ_RING_AGAIN_AFTER_MS,
       ringAgainIntervalMs: values.TASKIQ_RING_AGAIN_INTERVAL_MS,
       pruneIntervalMs: values.TASKIQ_PRUNE_INTERVAL_MS,
+      pythonIntervalMs: values.TASKIQ_PYTHON_INTERVAL_MS,
       retentionMs: values.TASKIQ_RETENTION_MS,
     },
     payload: {
@@ -311,6 +317,7 @@ function serviceConfig(values: Values<typeof VARIABLES>, role: ServiceConfig["ro
       warmProcesses: values.TASKIQ_PROCESS_WARM,
       processEnvNames: values.TASKIQ_PROCESS_ENV,
       commandEnvNames: values.TASKIQ_COMMANDS === "on" ? values.TASKIQ_COMMAND_ENV : null,
+      commandInheritedNames: values.TASKIQ_COMMAND_INHERIT_ENV,
     },
   };
 }
@@ -356,7 +363,7 @@ function workerConfig(values: Values<typeof VARIABLES>): ServiceConfig["worker"]
   const named = [...new Set(values.TASKIQ_WORKER_QUEUES)];
   return {
     name: values.TASKIQ_WORKER_NAME,
-    queues: named.length > 0 ? named : polledQueues(values.TASKIQ_QUEUES).map((queue) => queue.name),
+    queues: named.length > 0 ? named : servedQueues(values.TASKIQ_QUEUES).map((queue) => queue.name),
     slots: values.TASKIQ_WORKER_SLOTS,
     leaseMs: values.TASKIQ_LEASE_MS,
     extendIntervalMs: values.TASKIQ_EXTEND_INTERVAL_MS,

@@ -68,6 +68,7 @@ export const ERROR_CODES = {
   not_json: { status: 500, title: "The value cannot be written as JSON" },
   result_not_storable: { status: 500, title: "The database cannot store this result" },
   reference_invalid: { status: 500, title: "A step refers to what is not there" },
+  pipes_invalid: { status: 500, title: "A Pipes session or a report to it is not valid" },
   collect_too_large: { status: 500, title: "The results of a mapped step are larger than allowed" },
 
   // How an attempt or a task ended.

@@ -32,6 +32,7 @@ import { migrate } from "./postgres/migrate.ts";
 import { type Database, type DatabaseOptions, openDatabase } from "./postgres/pool.ts";
 import { startProbe } from "./probe.ts";
 import { describeStartFailure, stopOnSignals, whenSchemaFits } from "./process.ts";
+import { createPythonLoops } from "./python/loops.ts";
 import { openQueue, openQueues } from "./queue/sqs.ts";
 import { databasePassword } from "./secrets/database-password.ts";
 import { commandTask } from "./tasks/command.ts";
@@ -109,10 +110,11 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
   const store = openPayloadStore({ ...aws, bucket: config.payload.bucket, maxBytes: config.payload.maxBytes });
   const payloads = metrics?.payloads(store) ?? store;
   const announcer = createAnnouncer({ database, queues, payloads, log });
-  const { modules, warmProcesses, processEnvNames, commandEnvNames: envNames } = config.tasks;
+  const { modules, warmProcesses, processEnvNames } = config.tasks;
+  const { commandEnvNames: envNames, commandInheritedNames: inheritedNames } = config.tasks;
   const environment = environmentOfProcess();
   const groups = createProcessGroups();
-  const commands = envNames === null ? [] : [commandTask({ groups, environment, envNames })];
+  const commands = envNames === null ? [] : [commandTask({ groups, environment, envNames, inheritedNames })];
   const startRun = createStartRun(() => ({ runs, jobs }));
   const tasks = createRegistry([...TASKS, startRun, ...commands, ...(await loadTasks(modules))]);
   const simpleRun = createSimpleRun(tasks, {
@@ -164,6 +166,20 @@ export async function main(overrides: Readonly<Record<string, string>> = {}): Pr
         observer: metrics?.submitting,
       }),
     ];
+    extraLoops.push(
+      ...createPythonLoops({
+        database,
+        payloads,
+        queues,
+        registry: tasks,
+        ring,
+        log,
+        clock,
+        inlinePayloadBytes,
+        maxPayloadBytes: config.payload.maxBytes,
+        intervalMs: config.executor.pythonIntervalMs,
+      }),
+    );
     if (config.scaling !== null) {
       const { cluster, service, intervalMs, ...numbers } = config.scaling;
       extraLoops.push(

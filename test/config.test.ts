@@ -76,6 +76,7 @@ describe("a minimal environment", () => {
         ringAgainAfterMs: 300_000,
         ringAgainIntervalMs: 30_000,
         pruneIntervalMs: 60_000,
+        pythonIntervalMs: 500,
         retentionMs: 2_592_000_000,
       },
       payload: { bucket: "payloads", inlineBytes: 65_536, maxBytes: 16_777_216 },
@@ -83,7 +84,7 @@ describe("a minimal environment", () => {
       protection: { agentUrl: null, metadataUrl: null, afterMs: 1_000, limitMs: 1_800_000 },
       metrics: { prometheus: true, emf: false, namespace: "taskiq", stack: "local", intervalMs: 20_000 },
       tracing: null,
-      tasks: { modules: [], warmProcesses: 1, processEnvNames: [], commandEnvNames: null },
+      tasks: { modules: [], warmProcesses: 1, processEnvNames: [], commandEnvNames: null, commandInheritedNames: [] },
     });
   });
 
@@ -126,6 +127,7 @@ describe("given values", () => {
       TASKIQ_PROCESS_ENV: "STRIPE_API_KEY",
       TASKIQ_COMMANDS: "on",
       TASKIQ_COMMAND_ENV: "RUN_ID, STEP",
+      TASKIQ_COMMAND_INHERIT_ENV: "DAGSTER_HOME",
       TASKIQ_LOG: "tasks",
       TASKIQ_LOG_FORMAT: "pretty",
       AWS_ENDPOINT_URL: "http://localhost:4566",
@@ -138,6 +140,7 @@ describe("given values", () => {
         warmProcesses: 3,
         processEnvNames: ["STRIPE_API_KEY"],
         commandEnvNames: ["RUN_ID", "STEP"],
+        commandInheritedNames: ["DAGSTER_HOME"],
       },
       log: { tasks: true, format: "pretty" },
       aws: { endpointUrl: "http://localhost:4566" },

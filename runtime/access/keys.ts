@@ -35,8 +35,6 @@ export const MAX_LISTED_KEYS = 1_000;
 export const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9 ._@:/-]{0,99}$/;
 export const KEY_NAME_RULE =
   "expected 1 to 100 letters, digits, spaces and any of ._@:/- that start with a letter or digit";
-export const TENANT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
-export const TENANT_NAME_RULE = "expected 1 to 100 letters, digits and any of ._- that start with a letter or digit";
 export const MAX_KEY_DAYS = 3_650;
 
 const INSERT_KEY = loadSql(import.meta.url, "./insert-key.sql");

@@ -10,6 +10,10 @@ export type Scope = (typeof SCOPES)[number];
 /** The tenant of the deployment itself: its keys may also do what concerns all tenants, such as pausing a queue. */
 export const HOME_TENANT = "default";
 
+/** How a tenant may be called. */
+export const TENANT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
+export const TENANT_NAME_RULE = "expected 1 to 100 letters, digits and any of ._- that start with a letter or digit";
+
 export type Caller = {
   readonly tenant: string;
   readonly scopes: readonly Scope[];

@@ -7,6 +7,7 @@ import { isUtf8 } from "node:buffer";
 import type { FastifyRequest } from "fastify";
 import { TaskiqError } from "../errors.ts";
 import { MAX_JSON_DEPTH } from "../payload/json.ts";
+import { inexactNumber } from "../wire/inexact.ts";
 import { nestsDeeperThan } from "../wire/json-text.ts";
 import type { App } from "./app.ts";
 import { requestInvalid } from "./validation.ts";
@@ -58,17 +59,11 @@ export function parseBody(bytes: Buffer): unknown {
   if (text.length > 2 * MAX_JSON_DEPTH && nestsDeeperThan(text, MAX_JSON_DEPTH)) {
     throw requestInvalid([{ path: "", message: `expected at most ${MAX_JSON_DEPTH} levels of nesting, got more` }]);
   }
-  if (SUSPICIOUS.test(text)) refuseInexact(text);
-  return value;
+  const inexact = inexactNumber(text);
+  if (inexact === null) return value;
+  const message = `expected a number that a double holds exactly, got ${inexact.text}. Send it as a string.`;
+  throw requestInvalid([{ path: inexact.path.join("."), message }]);
 }
-
-/**
- * A number of which a double might not hold everything: 16 digits before the point, an exponent of three, or a long row
- * of zeros after the point. Inside strings it finds some that are none; they cost a second look and nothing else.
- */
-const SUSPICIOUS = /(?:^|[[:,\s])-?(?:\d{16}|\d+(?:\.0{200}|(?:\.\d+)?[eE][+-]?\d{3}))/;
-const INTEGER = /^-?\d+$/;
-const SHOWN_CHARS = 40;
 
 function parse(text: string): unknown {
   try {
@@ -76,37 +71,6 @@ function parse(text: string): unknown {
   } catch (error) {
     throw notJson(error instanceof Error ? error.message : "text that is not JSON");
   }
-}
-
-/** What TypeScript does not know of `JSON.parse` yet: revivers see the source of each number. */
-type SourceReviver = (this: object, key: string, value: unknown, context: { readonly source?: string }) => unknown;
-
-function refuseInexact(text: string): void {
-  // Inner values are revived first: a holder of a culprit becomes a culprit of its own holder, and so the path grows.
-  const pathsOf = new Map<unknown, string[]>();
-  let path: string[] | undefined;
-  let culprit = "";
-  const look: SourceReviver = function (key, value, { source }) {
-    const below = typeof value === "number" ? (isLost(value, source ?? "") ? [] : undefined) : pathsOf.get(value);
-    if (below === undefined) return value;
-    if (typeof value === "number") culprit = source ?? "";
-    path = [key, ...below];
-    pathsOf.set(this, path);
-    return value;
-  };
-  JSON.parse(text, look as (key: string, value: unknown) => unknown);
-  if (path === undefined) return;
-  const shown = culprit.length > SHOWN_CHARS ? `${culprit.slice(0, SHOWN_CHARS)}…` : culprit;
-  // The outermost holder is one that JSON.parse makes, with the key "".
-  const message = `expected a number that a double holds exactly, got ${shown}. Send it as a string.`;
-  throw requestInvalid([{ path: path.slice(1).join("."), message }]);
-}
-
-/** Fractions are rounded by every reader; integers are taken for exact, so they must come back digit for digit. */
-function isLost(value: number, source: string): boolean {
-  if (!Number.isFinite(value)) return true;
-  if (value === 0) return /^-?[0.]*[1-9]/.test(source);
-  return INTEGER.test(source) && String(value) !== source;
 }
 
 function withoutMark(text: string): string {

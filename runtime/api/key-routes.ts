@@ -1,18 +1,8 @@
 /** `/v1/keys`: make a key, which is shown this once, list them, end one. */
 import { z } from "zod";
 import { KEY_ID, makeKey } from "../access/key.ts";
-import {
-  KEY_NAME,
-  KEY_NAME_RULE,
-  type KeyRow,
-  listKeys,
-  MAX_KEY_DAYS,
-  revokeKey,
-  storeKey,
-  TENANT_NAME,
-  TENANT_NAME_RULE,
-} from "../access/keys.ts";
-import { HOME_TENANT, SCOPES } from "../access/scope.ts";
+import { KEY_NAME, KEY_NAME_RULE, type KeyRow, listKeys, MAX_KEY_DAYS, revokeKey, storeKey } from "../access/keys.ts";
+import { HOME_TENANT, SCOPES, TENANT_NAME, TENANT_NAME_RULE } from "../access/scope.ts";
 import { TaskiqError } from "../errors.ts";
 import type { Database } from "../postgres/pool.ts";
 import type { App } from "./app.ts";

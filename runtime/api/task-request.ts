@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { systemClock } from "../clock.ts";
 import type { TaskRequest } from "../flow/submit.ts";
-import { PRIORITY_LIMITS } from "../model/task.ts";
+import { POLICY_LIMITS, type PolicyOverrides, PRIORITY_LIMITS } from "../model/task.ts";
 import { DOCS } from "./docs.ts";
 
 export type TaskLimits = { readonly maxPayloadBytes: number; readonly maxDelayMs: number };
@@ -48,12 +48,26 @@ export function taskBody(taskNames: readonly string[], { maxPayloadBytes, maxDel
         "FIFO queues: tasks with equal keys run one after the other, in the order they were submitted. Default: the task's id.",
     }),
     labels: LABELS.optional(),
+    policy: POLICY.optional(),
   };
   return z.strictObject(shape).check(({ value, issues }) => {
     if (value.delay_seconds === undefined || value.not_before === undefined) return;
     const message = "expected delay_seconds or not_before, got both";
     issues.push({ code: "custom", input: value.not_before, path: ["not_before"], message });
   });
+}
+
+function policyOf(given: z.output<typeof POLICY>): PolicyOverrides {
+  const { timeout_ms, grace_ms, max_attempts, backoff_ms, max_backoff_ms, max_losses, on_lost } = given;
+  return {
+    ...(timeout_ms !== undefined && { timeoutMs: timeout_ms }),
+    ...(grace_ms !== undefined && { graceMs: grace_ms }),
+    ...(max_attempts !== undefined && { maxAttempts: max_attempts }),
+    ...(backoff_ms !== undefined && { backoffMs: backoff_ms }),
+    ...(max_backoff_ms !== undefined && { maxBackoffMs: max_backoff_ms }),
+    ...(max_losses !== undefined && { maxLosses: max_losses }),
+    ...(on_lost !== undefined && { onLost: on_lost }),
+  };
 }
 
 function notBefore(maxDelayMs: number) {
@@ -69,7 +83,7 @@ function notBefore(maxDelayMs: number) {
 }
 
 export function taskRequestOf(body: TaskBody, traceContext: string | null = null): TaskRequest {
-  const { task, input, queue, priority, ordering_key: orderingKey, labels } = body;
+  const { task, input, queue, priority, ordering_key: orderingKey, labels, policy } = body;
   const { delay_seconds: delaySeconds, not_before: start } = body;
   return {
     task,
@@ -81,8 +95,30 @@ export function taskRequestOf(body: TaskBody, traceContext: string | null = null
     orderingKey,
     labels,
     ...(traceContext !== null && { traceContext }),
+    ...(policy !== undefined && { policy: policyOf(policy) }),
   };
 }
+
+const within = ({ min, max }: { readonly min: number; readonly max: number }, description: string) =>
+  z.int().min(min).max(max).optional().register(DOCS, { description });
+
+const POLICY = z
+  .strictObject({
+    timeout_ms: within(POLICY_LIMITS.timeoutMs, "Longest run of one attempt, in milliseconds."),
+    grace_ms: within(POLICY_LIMITS.graceMs, "Time a handler has after its signal is aborted, in milliseconds."),
+    max_attempts: within(POLICY_LIMITS.maxAttempts, "Attempts that may fail before the task fails."),
+    backoff_ms: within(POLICY_LIMITS.backoffMs, "Upper bound of the wait after the first failure, in milliseconds."),
+    max_backoff_ms: within(POLICY_LIMITS.maxBackoffMs, "Longest wait between two attempts, in milliseconds."),
+    max_losses: within(
+      POLICY_LIMITS.maxLosses,
+      "Workers that may die while running it before it fails as `crash_loop`.",
+    ),
+    on_lost: z
+      .enum(["requeue", "fail"])
+      .optional()
+      .register(DOCS, { description: "What a dead worker means: run again, or fail." }),
+  })
+  .register(DOCS, { description: "What is said otherwise for this task than its definition says." });
 
 /** Not a `z.record`, which leaves out the name `__proto__` without a word. */
 export const LABELS = z

@@ -4,8 +4,9 @@
  * in its log.
  */
 import { hashKey, KEY_ENVIRONMENT, makeKey } from "../access/key.ts";
-import { KEY_NAME, KEY_NAME_RULE, type KeyRow, storeKey, TENANT_NAME, TENANT_NAME_RULE } from "../access/keys.ts";
+import { KEY_NAME, KEY_NAME_RULE, type KeyRow, storeKey } from "../access/keys.ts";
 import type { Scope } from "../access/scope.ts";
+import { TENANT_NAME, TENANT_NAME_RULE } from "../access/scope.ts";
 import { configFromProcess } from "../config.ts";
 import { TaskiqError } from "../errors.ts";
 import { checkSchema } from "../postgres/migrate.ts";

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { type Clock, systemClock } from "../clock.ts";
 import type { EventOptions } from "./event-stream.ts";
 import { type Health, readHealth } from "./health.ts";
-import { checkedKey } from "./idempotency-key.ts";
+import { checkedKey, newKey } from "./idempotency-key.ts";
 import { createJobs, type Jobs } from "./jobs.ts";
 import { createKeys, type Keys } from "./keys.ts";
 import { type LiveEvent, liveEvents, type Overview, readOverview } from "./overview.ts";
@@ -112,7 +112,7 @@ export function createClient(options: ClientOptions): Client {
     return readTask(text) ?? refuse(text);
   }
 
-  async function create(path: string, body: string, key: string = crypto.randomUUID()): Promise<string> {
+  async function create(path: string, body: string, key: string = newKey()): Promise<string> {
     return requester.send({ method: "POST", path, body, idempotencyKey: checkedKey(key) });
   }
 

@@ -5,7 +5,7 @@ import type { RunState } from "../model/run.ts";
 import type { TaskState } from "../model/task.ts";
 import { ApiError } from "./api-error.ts";
 import type { EventOptions } from "./event-stream.ts";
-import { checkedKey } from "./idempotency-key.ts";
+import { checkedKey, newKey } from "./idempotency-key.ts";
 import { jsonObject } from "./problem.ts";
 import type { Requester } from "./request.ts";
 import { type Run, type RunStep, type RunSummary, readRun, readRunSummary, readSteps } from "./run.ts";
@@ -137,7 +137,7 @@ export function createRuns({ requester, clock, refuse }: RunsParts): Runs {
     return readRun(text) ?? refuse(text);
   }
 
-  async function create(path: string, body: string, key: string = crypto.randomUUID()): Promise<{ runId: string }> {
+  async function create(path: string, body: string, key: string = newKey()): Promise<{ runId: string }> {
     const text = await requester.send({ method: "POST", path, body, idempotencyKey: checkedKey(key) });
     const runId = jsonObject(text)?.run_id;
     return typeof runId === "string" ? { runId } : refuse(text);

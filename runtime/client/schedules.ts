@@ -1,6 +1,6 @@
 /** Schedules over HTTP. */
 import type { CatchUp, Overlap, ScheduleState } from "../model/schedule.ts";
-import { checkedKey } from "./idempotency-key.ts";
+import { checkedKey, newKey } from "./idempotency-key.ts";
 import { jsonObject } from "./problem.ts";
 import type { Requester } from "./request.ts";
 import { inputJson, type TaskSettings } from "./task-request.ts";
@@ -84,7 +84,7 @@ export function createScheduleClient(requester: Requester, refuse: (text: string
   const read = (text: string) => readSchedule(text) ?? refuse(text);
 
   return {
-    async create(schedule, { idempotencyKey = crypto.randomUUID() } = {}) {
+    async create(schedule, { idempotencyKey = newKey() } = {}) {
       const body = scheduleJson(schedule);
       const path = "/v1/schedules";
       return read(await requester.send({ method: "POST", path, body, idempotencyKey: checkedKey(idempotencyKey) }));
@@ -104,7 +104,7 @@ export function createScheduleClient(requester: Requester, refuse: (text: string
     pause: async (id) => read(await requester.send({ method: "POST", path: pathOf(id, "/pause") })),
     resume: async (id) => read(await requester.send({ method: "POST", path: pathOf(id, "/resume") })),
     delete: async (id) => read(await requester.send({ method: "DELETE", path: pathOf(id) })),
-    async trigger(id, { idempotencyKey = crypto.randomUUID() } = {}) {
+    async trigger(id, { idempotencyKey = newKey() } = {}) {
       const key = checkedKey(idempotencyKey);
       const text = await requester.send({ method: "POST", path: pathOf(id, "/trigger"), idempotencyKey: key });
       const taskId = jsonObject(text)?.task_id;

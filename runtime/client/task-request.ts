@@ -1,5 +1,6 @@
 /** What a caller may say about a task to be submitted, and how the API reads it. */
 import type { z } from "zod";
+import type { PolicyOverrides } from "../model/task.ts";
 import { encodeJson } from "../payload/json.ts";
 
 /** A definition, as `defineTask` returns it: the input is then typed by its schema. */
@@ -16,6 +17,8 @@ export type TaskSettings = {
   readonly notBefore?: Date;
   /** At most 50; names to 200 characters, values to 1,000. Names that start with `taskiq_aws` are reserved. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** What is said otherwise for this task than its definition says; bounds as there. */
+  readonly policy?: PolicyOverrides;
 };
 
 /** JSON text that is sent as it is: it may hold numbers that JavaScript would round. */
@@ -34,7 +37,7 @@ export class JsonText {
  * Throws TaskiqError `not_json` for an input that JSON cannot carry.
  */
 export function taskRequestJson(task: string, input: unknown, settings: TaskSettings): string {
-  const { queue, priority, delayMs, notBefore, labels } = settings;
+  const { queue, priority, delayMs, notBefore, labels, policy } = settings;
   const members = {
     task: JSON.stringify(task),
     input: inputJson(input),
@@ -43,9 +46,30 @@ export function taskRequestJson(task: string, input: unknown, settings: TaskSett
     delay_seconds: delayMs === undefined ? undefined : JSON.stringify(delayMs / 1_000),
     not_before: JSON.stringify(notBefore),
     labels: JSON.stringify(labels),
+    policy: policy === undefined ? undefined : policyJson(policy),
   };
   const present = Object.entries(members).filter(([, json]) => json !== undefined);
   return `{${present.map(([name, json]) => `"${name}":${json}`).join(",")}}`;
+}
+
+function policyJson({
+  timeoutMs,
+  graceMs,
+  maxAttempts,
+  backoffMs,
+  maxBackoffMs,
+  maxLosses,
+  onLost,
+}: PolicyOverrides): string {
+  return JSON.stringify({
+    timeout_ms: timeoutMs,
+    grace_ms: graceMs,
+    max_attempts: maxAttempts,
+    backoff_ms: backoffMs,
+    max_backoff_ms: maxBackoffMs,
+    max_losses: maxLosses,
+    on_lost: onLost,
+  });
 }
 
 /** The text of an input; undefined where there is none. Throws TaskiqError `not_json`. */

@@ -73,6 +73,8 @@ export type TaskDefinition<Schema extends z.ZodType = z.ZodType, Output = unknow
   readonly priority: number;
   readonly policy: TaskPolicy;
   readonly limits: readonly TaskLimit<Schema>[];
+  /** Workers of Python run it, see `definePythonTask`. */
+  readonly python?: true;
   /** With isolation `process` only. */
   readonly process?: ProcessOptions;
   run(input: z.output<Schema>, ctx: Context): Output | Promise<Output>;

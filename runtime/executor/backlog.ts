@@ -75,13 +75,15 @@ export async function readBacklog({
   workerAliveMs = WORKER_ALIVE_MS,
 }: BacklogParts): Promise<Backlog> {
   const paused = new Set((await database.query<{ queue: string }>(READ_PAUSED, [])).map(({ queue }) => queue));
-  const served = queues.names.filter((name) => !paused.has(name));
+  // What waits for workers of Python is no work for ours.
+  const ours = queues.names.filter((name) => queues.options(name).wire === "doorbell");
+  const served = ours.filter((name) => !paused.has(name));
   const [[row], counts] = await Promise.all([
     database.query<Row>(READ_BACKLOG, [served, workerAliveMs]),
     Promise.all(queues.names.map((name) => countQueue(queues, name))),
   ]);
   if (row === undefined) throw new Error("expected one row of read-backlog.sql, got none");
-  const visible = counts.reduce((sum, queue) => sum + (paused.has(queue.name) ? 0 : queue.visible), 0);
+  const visible = counts.reduce((sum, queue) => sum + (served.includes(queue.name) ? queue.visible : 0), 0);
   return {
     backlog: Math.max(visible + row.due_in_outbox, row.oldest_queued_ms === null ? 0 : 1),
     visible,

@@ -15,6 +15,7 @@ import type { Outgoing, Queue, SendOutcome } from "../queue/queue.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
 import { deadTaskAttributes } from "../wire/dead-letter.ts";
 import { sqsGroupOf } from "../wire/group.ts";
+import { memberTexts } from "../wire/json-text.ts";
 import { encodeDoorbell } from "../wire/message.ts";
 import { encodeResult } from "../wire/result.ts";
 
@@ -87,6 +88,7 @@ type RecordedRow = {
   result_ref: string | null;
   error: string | null;
   labels: string | null;
+  failures: number;
   execution_ms: string | null;
 };
 
@@ -132,6 +134,11 @@ export function createAnnouncer(parts: AnnouncerParts): Announcer {
     const settled: number[] = [];
     for (const [queueName, group] of byQueue(doorbells)) {
       const options = queues.options(queueName);
+      // Nobody there hears one: the executor hands such tasks out by itself.
+      if (options.wire === "taskiq") {
+        settled.push(...group.map(({ outboxId }) => outboxId));
+        continue;
+      }
       const outcomes = await sendTo(
         queueName,
         group.map((doorbell) => messageOf(doorbell, options)),
@@ -276,8 +283,15 @@ async function resultOf(row: RecordedRow, payloads: PayloadStore): Promise<strin
     resultText: row.result_ref === null ? row.result : await payloads.get(row.result_ref),
     error,
     executionMs: row.execution_ms === null ? null : Number(row.execution_ms),
-    labels: row.labels,
+    labels: row.failures === 0 ? row.labels : withRetries(row.labels, row.failures),
   });
+}
+
+/** TaskIQ counts earlier failures in a label. */
+function withRetries(labels: string | null, failures: number): string {
+  const members = labels === null ? new Map<string, string>() : memberTexts(labels);
+  members.set("_retries", String(failures));
+  return `{${Array.from(members, ([name, text]) => `${JSON.stringify(name)}:${text}`).join(",")}}`;
 }
 
 function byQueue<Entry extends { readonly queue: string }>(entries: readonly Entry[]): Map<string, Entry[]> {

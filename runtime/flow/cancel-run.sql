@@ -1,7 +1,7 @@
 -- Cancel a run: what has not started at once, what runs by its owners. Its row is locked (lock-runs.sql).
 -- $1 run id  $2 tenant: only where it is that of the run; null: of any  $3 reason or null  $4 error json or null: the run fails with it instead
 -- One row where the run exists: `was`, the state it was found in, and its state now.
--- Guard: the run is running; its tasks are locked in id order, and waited for.
+-- Guard: the run is running, and its tasks were locked by the statement before (lock-run-tasks.sql): this one sees them as they are now.
 with found as materialized (
   select r.id, r.state as was
     from taskiq.run r
@@ -18,35 +18,22 @@ asked as (
      and found.was = 'running'
   returning r.id
 ),
-held as materialized (
-  select t.id, t.state as was, t.worker, t.lease_until, t.pending_parents
-    from taskiq.task t
+cancelled as (
+  update taskiq.task t
+     set state = case t.state when 'running' then t.state else 'cancelled' end,
+         lease_until = case t.state when 'running' then t.lease_until end,
+         cancel_requested_at = coalesce(t.cancel_requested_at, now()),
+         cancel_reason = coalesce(t.cancel_reason, $3::text),
+         error = case
+           when t.state = 'running' then t.error
+           else json_build_object('code', 'cancelled', 'type', 'Cancelled', 'message', 'Its run was cancelled before it ran.')
+         end,
+         parked_on = null,
+         finished_at = case when t.state <> 'running' then now() end
    where t.run_id = $1::uuid
      and t.state in ('blocked', 'queued', 'running')
      -- Before the counts of its steps are written, which is the last thing of all.
      and exists (select from asked)
-   order by t.id
-     for update of t
-),
-cancelled as (
-  update taskiq.task t
-     -- All that constraints compare with the state is taken from the locked row: `t` may be an older version of it, and constraints are
-     -- checked on what that leads to before the newer one is looked at.
-     set state = case held.was when 'running' then held.was else 'cancelled' end,
-         worker = held.worker,
-         lease_until = case held.was when 'running' then held.lease_until end,
-         pending_parents = held.pending_parents,
-         cancel_requested_at = coalesce(t.cancel_requested_at, now()),
-         cancel_reason = coalesce(t.cancel_reason, $3::text),
-         error = case
-           when held.was = 'running' then t.error
-           else json_build_object('code', 'cancelled', 'type', 'Cancelled', 'message', 'Its run was cancelled before it ran.')
-         end,
-         parked_on = null,
-         finished_at = case when held.was <> 'running' then now() end
-    from held
-   where t.id = any(array(select id from held))
-     and t.id = held.id
   returning t.id, t.state
 ),
 silenced as (

@@ -17,6 +17,7 @@ export type RunCancelled = {
   readonly state: RunState;
 };
 
+const LOCK_RUN_TASKS = loadSql(import.meta.url, "./lock-run-tasks.sql");
 const CANCEL_RUN = loadSql(import.meta.url, "./cancel-run.sql");
 const READ_RUN_STATE = loadSql(import.meta.url, "./read-run-state.sql");
 const OVERDUE_RUNS = loadSql(import.meta.url, "./overdue-runs.sql");
@@ -52,6 +53,7 @@ async function end(
   { tenant, reason, error }: { tenant: string | null; reason: string | null; error: TaskError | null },
 ): Promise<RunCancelled | null> {
   const text = reason?.slice(0, MAX_CANCEL_REASON_CHARS).replaceAll("\0", "\\0") ?? null;
+  await tx.query(LOCK_RUN_TASKS, [runId, tenant]);
   const [found] = await tx.query<{ was: RunState }>(CANCEL_RUN, [
     runId,
     tenant,

@@ -302,10 +302,33 @@ function isA<Instance>(thrown: unknown, type: abstract new (...args: never[]) =>
   }
 }
 
-function contextOf(
+/** The attempt as hooks and logs see it. @param traceContext of its span, where it has one */
+export function executingOf(task: ClaimedTask, traceContext: string | null): ExecutingTask {
+  return {
+    id: task.id,
+    name: task.name,
+    queue: task.queue,
+    tenant: task.tenant,
+    attempt: task.attempt,
+    labels: task.labels,
+    traceContext,
+    step: task.step,
+    waitMs: task.waitMs,
+    failures: task.failures,
+    timeoutMs: task.policy.timeoutMs,
+  };
+}
+
+/** What the handler of an attempt is given. */
+export function contextOf(
   attempt: Attempt,
   executing: ExecutingTask,
-  { log, payloads, maxPayloadBytes, readParent }: ExecuteParts,
+  {
+    log,
+    payloads,
+    maxPayloadBytes,
+    readParent,
+  }: Pick<ExecuteParts, "log" | "payloads" | "maxPayloadBytes" | "readParent">,
 ): HostContext {
   const { task } = attempt;
   let ownLog: TaskLog | undefined;

@@ -4,6 +4,7 @@
  */
 
 import { v7 as uuidv7 } from "uuid";
+import { wireProblem } from "../define/python-task.ts";
 import type { AnyTask, Registry } from "../define/registry.ts";
 import type { TaskDefinition } from "../define/task.ts";
 import { shapesOf } from "../define/task-shape.ts";
@@ -106,6 +107,8 @@ export function createRunPreparer(
       ];
     }
     const issues: GraphIssue[] = [];
+    const misplaced = wireProblem(definition, queue, queues.options(queue));
+    if (misplaced !== null) issues.push({ path: `${at}.queue`, message: misplaced });
     const problem = priorityProblem(step.labels);
     if (problem !== null) issues.push({ path: `${at}.labels.${PRIORITY_TAG}`, message: problem });
     const options = queues.options(queue);
@@ -188,6 +191,11 @@ export function createRunPreparer(
       const message =
         'expected isolation "inline" in the mode simple, whose steps share one process. Run it in the mode orchestrated.';
       throw invalid([{ path: `steps.${apart.key}.isolation`, message }]);
+    }
+    const elsewhere = graph.steps.find((step) => definitionOf(step.task).python === true);
+    if (elsewhere !== undefined) {
+      const message = "expected no task that runs in Python in the mode simple. Run it in the mode orchestrated.";
+      throw invalid([{ path: `steps.${elsewhere.key}.task`, message }]);
     }
     const step: Step = { key: WHOLE_RUN_KEY, task: SIMPLE_RUN_TASK, input: { run_id: runId, graph } };
     return await prepareStep(runId, { step, parents: [], refers: false }, request, tenant);

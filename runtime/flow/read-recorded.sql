@@ -7,7 +7,8 @@ select id,
        result,
        result_ref,
        error,
-       labels,
+       coalesce(reply_labels, labels) as labels,
+       failures,
        extract(epoch from finished_at - started_at) * 1000 as execution_ms
   from taskiq.task
  where id = any($1::uuid[])

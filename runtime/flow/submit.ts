@@ -8,12 +8,14 @@
 import { createHash } from "node:crypto";
 import { v7 as uuidv7 } from "uuid";
 import type { Middlewares, SendingTask } from "../define/middleware.ts";
+import { wireProblem } from "../define/python-task.ts";
 import type { Registry } from "../define/registry.ts";
 import type { TaskDefinition } from "../define/task.ts";
 import { TaskiqError } from "../errors.ts";
 import { inWords, issuesOf } from "../issues.ts";
 import { allowsLimits } from "../model/queue.ts";
 import { PRIORITY_TAG, priorityProblem, priorityTagOf, queueTagOf } from "../model/tags.ts";
+import type { PolicyOverrides } from "../model/task.ts";
 import { encodeJson } from "../payload/json.ts";
 import type { PayloadStore } from "../payload/payload.ts";
 import type { Database } from "../postgres/pool.ts";
@@ -53,6 +55,8 @@ export type TaskRequest = {
   readonly orderingKey?: string | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** The trace that it goes on with, as tracing/carrier.ts writes it. Default: what its labels name, else that of the active span. */
+  /** What is said otherwise for this task than its definition says, within POLICY_LIMITS. */
+  readonly policy?: PolicyOverrides | undefined;
   readonly traceContext?: string | null | undefined;
 };
 
@@ -166,6 +170,12 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
         { details: { issues: [{ path: `${at}queue`, message: "unknown queue" }] } },
       );
     }
+    const misplaced = wireProblem(definition, queue, parts.queues.options(queue));
+    if (misplaced !== null) {
+      throw new TaskiqError("request_invalid", `${at}queue: ${misplaced}`, {
+        details: { issues: [{ path: `${at}queue`, message: misplaced }] },
+      });
+    }
     const problem = priorityProblem(request.labels);
     if (problem !== null) {
       const path = `${at}labels.${PRIORITY_TAG}`;
@@ -271,7 +281,7 @@ export function createSubmitter(parts: SubmitterParts): Submitter {
     const stored = text !== null && bytes > parts.inlinePayloadBytes;
     return {
       sending,
-      definition,
+      policy: request.policy === undefined ? definition.policy : { ...definition.policy, ...request.policy },
       priority: request.priority ?? priorityTagOf(request.labels) ?? definition.priority,
       delayMs: request.delayMs ?? 0,
       notBefore: request.notBefore ?? null,

@@ -4,8 +4,8 @@
  */
 
 import type { SendingTask } from "../define/middleware.ts";
-import type { TaskDefinition } from "../define/task.ts";
 import { TaskiqError } from "../errors.ts";
+import type { TaskPolicy } from "../model/task.ts";
 import { isBusyError, isLockTimeout, isValueError } from "../postgres/failure.ts";
 import { type Database, isConnectionError, isSerializationError, type Queryable } from "../postgres/pool.ts";
 import { loadSql } from "../postgres/sql.ts";
@@ -19,7 +19,7 @@ export type Answer = Submitted | TaskiqError;
 
 export type PreparedTask = {
   readonly sending: SendingTask;
-  readonly definition: TaskDefinition;
+  readonly policy: TaskPolicy;
   readonly priority: number;
   readonly delayMs: number;
   /** Wins over `delayMs`. */
@@ -206,8 +206,7 @@ function parametersOf(submissions: readonly Submission[], idempotencyTtlMs: numb
     submission.tasks.map((task, index) => ({ task, submission, first: index === 0 })),
   );
   const column = <Value>(value: (entry: (typeof tasks)[number]) => Value): Value[] => tasks.map(value);
-  const policy = <Name extends keyof TaskDefinition["policy"]>(name: Name) =>
-    column(({ task }) => task.definition.policy[name]);
+  const policy = <Name extends keyof TaskPolicy>(name: Name) => column(({ task }) => task.policy[name]);
   return [
     column(({ task }) => task.sending.id),
     column(() => null),

@@ -10,7 +10,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export type EnvironmentRules = {
   /** AWS_*, and where a container finds the credentials of its role. */
   readonly awsCredentials: "none" | "inherit";
-  /** Names that are given although they look like secrets. */
+  /** Names that are given as well: to a task's process although they look like secrets, to a command although it gets few. */
   readonly allowed: readonly string[];
 };
 
@@ -50,11 +50,18 @@ export function processEnvironment(environment: Environment, rules: EnvironmentR
   return given;
 }
 
-/** For a command: a few names of this process, and what the caller gives. */
-export function commandEnvironment(environment: Environment, given: Environment): Record<string, string> {
-  const all: Record<string, string> = { ...NO_AWS };
+/** For a command: a few names of this process, those that the rules allow, and what the caller gives, which wins. */
+export function commandEnvironment(
+  environment: Environment,
+  given: Environment,
+  rules: EnvironmentRules,
+): Record<string, string> {
+  const allowed = new Set(rules.allowed);
+  const inherits = rules.awsCredentials === "inherit";
+  const all: Record<string, string> = inherits ? {} : { ...NO_AWS };
   for (const [name, value] of Object.entries(environment)) {
-    if (value !== undefined && COMMAND_BASE.test(name)) all[name] = value;
+    if (value === undefined) continue;
+    if (COMMAND_BASE.test(name) || allowed.has(name) || (inherits && AWS.test(name))) all[name] = value;
   }
   for (const [name, value] of Object.entries(given)) if (value !== undefined) all[name] = value;
   return all;

@@ -15,7 +15,29 @@ export type QueueOptions = {
   readonly maxRunning: number | null;
   /** Most starts of its tasks a second in the whole fleet; null: all. */
   readonly perSecond: number | null;
+  /** Whose tasks come as messages that are no doorbells of ours; null: they are poison. */
+  readonly accepts: AcceptOptions | null;
+  /** Where producers of such messages look for results; null: nowhere. On a queue with the wire `taskiq`: where its workers write them. */
+  readonly results: ResultOptions | null;
+  /** `doorbell`: our workers serve it. `taskiq`: workers of Python do, so that each message is the whole task. */
+  readonly wire: "doorbell" | "taskiq";
 };
+
+/** Whoever may send to the queue is trusted with this much. */
+export type AcceptOptions = {
+  /** Names of tasks; null: all that the worker knows, without those of the system and `command`. */
+  readonly tasks: readonly string[] | null;
+  /** Whose tasks they become. */
+  readonly tenant: string;
+  /** What the keys of objects start with that messages may point to, in the payload bucket. */
+  readonly extendedPrefix: string;
+};
+
+/** In the payload bucket, under `basePath` (empty: at its root) and the id that the producer chose. */
+export type ResultOptions = { readonly basePath: string };
+
+/** What `extendedPrefix` and `basePath` may be. `v1/` has the payloads of all tasks. */
+export const PLACE_IN_BUCKET = /^(?!v1(?:\/|$))(?:[A-Za-z0-9!_.*'()-]+(?:\/[A-Za-z0-9!_.*'()-]+)*\/?)?$/;
 
 export const DEFAULT_QUEUE_OPTIONS: QueueOptions = {
   type: "standard",
@@ -26,11 +48,14 @@ export const DEFAULT_QUEUE_OPTIONS: QueueOptions = {
   maxSlots: null,
   maxRunning: null,
   perSecond: null,
+  accepts: null,
+  results: null,
+  wire: "doorbell",
 };
 
 /** Whether tasks of the queue may have limits: those of a FIFO or priority queue are claimed for what they are first of. */
-export function allowsLimits({ type, order }: Pick<QueueOptions, "type" | "order">): boolean {
-  return type === "standard" && order === "named";
+export function allowsLimits({ type, order, wire }: Pick<QueueOptions, "type" | "order" | "wire">): boolean {
+  return type === "standard" && order === "named" && wire === "doorbell";
 }
 
 /**
@@ -57,8 +82,36 @@ type Exclusion = {
   readonly expected: string;
 };
 
+const FOR_OUR_WORKERS = 'on a queue with wire "taskiq", which workers of Python serve';
+
 /** Options that exclude each other, with what to set instead. */
 export const EXCLUSIONS: readonly Exclusion[] = [
+  {
+    applies: ({ wire, results }) => wire === "taskiq" && (results === null || results.basePath === ""),
+    option: "results",
+    expected:
+      'expected {"basePath": …} that nothing else uses, where the workers of a queue with wire "taskiq" write results',
+  },
+  {
+    applies: ({ wire, type }) => wire === "taskiq" && type === "fifo",
+    option: "type",
+    expected: `expected "standard" ${FOR_OUR_WORKERS}`,
+  },
+  {
+    applies: ({ wire, order }) => wire === "taskiq" && order === "priority",
+    option: "order",
+    expected: `expected "named" ${FOR_OUR_WORKERS}`,
+  },
+  {
+    applies: ({ wire, fair }) => wire === "taskiq" && fair,
+    option: "fair",
+    expected: `expected false ${FOR_OUR_WORKERS}`,
+  },
+  {
+    applies: ({ wire, accepts }) => wire === "taskiq" && accepts !== null,
+    option: "accepts",
+    expected: `expected null ${FOR_OUR_WORKERS}`,
+  },
   {
     applies: (options) => options.maxRunning !== null && !allowsLimits(options),
     option: "maxRunning",

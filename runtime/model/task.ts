@@ -45,6 +45,9 @@ export type TaskPolicy = {
   readonly onLost: "requeue" | "fail";
 };
 
+/** What may be said otherwise for one task than its definition says. */
+export type PolicyOverrides = Partial<Omit<TaskPolicy, "isolation">>;
+
 /** Bounds and defaults of a policy; units in the names. `timeoutMs` to 11 h keeps every queue type possible (SQS: 12 h in flight). */
 export const POLICY_LIMITS = {
   timeoutMs: { min: 1, max: 39_600_000, default: 3_600_000 },

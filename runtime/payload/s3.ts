@@ -4,6 +4,7 @@
  *
  * The emulator that tests and demo use refuses requests above 11 MiB, so texts beyond that cannot be stored on it.
  */
+import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
 import {
@@ -11,6 +12,7 @@ import {
   GetObjectCommand,
   type GetObjectCommandOutput,
   HeadBucketCommand,
+  ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
@@ -48,6 +50,7 @@ export type S3PayloadStore = PayloadStore & {
 const ATTEMPTS = 4;
 const CONNECT_TIMEOUT_MS = 3_000;
 const DELETES_PER_REQUEST = 1_000;
+const LISTED_PER_REQUEST = 1_000;
 const MAX_KEY_BYTES = 1_024;
 const TASK_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const REF = /^v1\/\d{4}-\d{2}-\d{2}\/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\/([0-9a-f]{64})$/;
@@ -129,7 +132,25 @@ export function openPayloadStore(options: S3Options): S3PayloadStore {
     return { body, digest: sha256(body) };
   }
 
+  async function removeAll(keys: readonly string[]): Promise<void> {
+    for (let start = 0; start < keys.length; start += DELETES_PER_REQUEST) {
+      const objects = keys.slice(start, start + DELETES_PER_REQUEST).map((Key) => ({ Key }));
+      try {
+        const { Errors: errors } = await client.send(
+          new DeleteObjectsCommand({ ...place, Delete: { Objects: objects, Quiet: true } }),
+        );
+        const first = errors?.[0];
+        if (first !== undefined)
+          throw new Error(`${errors?.length} not deleted, the first ${first.Key}: ${first.Code}`);
+      } catch (error) {
+        throw unavailable(`delete ${objects.length} objects`, bucket, error);
+      }
+    }
+  }
+
   return {
+    bucket,
+
     async put(taskId, text) {
       if (!TASK_ID.test(taskId)) throw invalidRef("a task id in lower-case UUID form", taskId);
       const { body, digest } = encoded(text);
@@ -153,33 +174,59 @@ export function openPayloadStore(options: S3Options): S3PayloadStore {
       return body.toString("utf8");
     },
 
-    async putAt(key, text) {
-      const isUsable = key !== "" && Buffer.byteLength(key) <= MAX_KEY_BYTES && !key.startsWith("v1/");
-      if (!isUsable) {
+    async getFrom({ bucket: named, key }, prefix) {
+      // What a sender names is the sender's choice: payloads of other tenants are no business of a message.
+      const isOurs = named === bucket && key.startsWith(prefix) && !key.startsWith("v1/");
+      if (!isOurs || key === "" || Buffer.byteLength(key) > MAX_KEY_BYTES) {
         throw new TaskiqError(
           "payload_ref_invalid",
-          `expected a key of 1 to ${MAX_KEY_BYTES} bytes outside "v1/", got ${JSON.stringify(key.slice(0, 200))}. Choose another.`,
+          `expected an object of bucket "${bucket}" whose key begins with "${prefix}" and not with "v1/", got ${JSON.stringify(key.slice(0, 100))} of ${JSON.stringify(named.slice(0, 63))}.`,
         );
       }
+      const body = await load(key);
+      if (!isUtf8(body)) {
+        throw new TaskiqError("payload_corrupt", `expected UTF-8 at ${key}, got ${body.length} bytes that are none.`);
+      }
+      return body.toString("utf8");
+    },
+
+    async putAt(key, text) {
+      checkOutside(key);
       const { body, digest } = encoded(text);
       await store(key, body, digest);
     },
 
+    async listAt(prefix, limit) {
+      checkOutside(prefix);
+      const keys: string[] = [];
+      let after: string | undefined;
+      try {
+        do {
+          const page = await client.send(
+            new ListObjectsV2Command({
+              ...place,
+              Prefix: prefix,
+              MaxKeys: Math.min(LISTED_PER_REQUEST, limit - keys.length),
+              ...(after !== undefined && { StartAfter: after }),
+            }),
+          );
+          keys.push(...(page.Contents ?? []).flatMap(({ Key }) => Key ?? []));
+          after = page.IsTruncated === true ? keys.at(-1) : undefined;
+        } while (after !== undefined && keys.length < limit);
+      } catch (error) {
+        throw unavailable(`list ${prefix}`, bucket, error);
+      }
+      return keys;
+    },
+
+    async removeAt(keys) {
+      for (const key of keys) checkOutside(key);
+      await removeAll(keys);
+    },
+
     async remove(refs) {
       for (const ref of refs) digestIn(ref);
-      for (let start = 0; start < refs.length; start += DELETES_PER_REQUEST) {
-        const objects = refs.slice(start, start + DELETES_PER_REQUEST).map((Key) => ({ Key }));
-        try {
-          const { Errors: errors } = await client.send(
-            new DeleteObjectsCommand({ ...place, Delete: { Objects: objects, Quiet: true } }),
-          );
-          const first = errors?.[0];
-          if (first !== undefined)
-            throw new Error(`${errors?.length} not deleted, the first ${first.Key}: ${first.Code}`);
-        } catch (error) {
-          throw unavailable(`delete ${objects.length} objects`, bucket, error);
-        }
-      }
+      await removeAll(refs);
     },
 
     async ping(timeoutMs) {
@@ -218,6 +265,15 @@ async function boundedBody({ Body, ContentLength }: GetObjectCommandOutput, maxB
     throw new Error(`the body ended after ${bytes} of ${ContentLength} bytes`);
   }
   return Buffer.concat(chunks, bytes);
+}
+
+/** Throws for a key that no object can have, and for one that `put` makes. */
+function checkOutside(key: string): void {
+  if (key !== "" && Buffer.byteLength(key) <= MAX_KEY_BYTES && !key.startsWith("v1/")) return;
+  throw new TaskiqError(
+    "payload_ref_invalid",
+    `expected a key of 1 to ${MAX_KEY_BYTES} bytes outside "v1/", got ${JSON.stringify(key.slice(0, 200))}. Choose another.`,
+  );
 }
 
 /** The SHA-256 that a reference of ours ends with. Throws for any other, before S3 hears of it. */

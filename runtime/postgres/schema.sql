@@ -256,6 +256,7 @@ create table taskiq.task (
   parents_failed integer,
   parents_skipped integer,
   elements integer,
+  reply_labels json,
   constraint task_pkey PRIMARY KEY (id),
   constraint blocked_waits_for_parents CHECK (((state <> 'blocked'::taskiq.task_state) OR (pending_parents > 0))),
   constraint cancel_flag_never_queued CHECK (((cancel_requested_at IS NULL) OR (state <> 'queued'::taskiq.task_state))),

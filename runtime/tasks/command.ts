@@ -29,6 +29,8 @@ export type CommandParts = {
   readonly environment: Environment;
   /** Names that a caller may set. */
   readonly envNames: readonly string[];
+  /** Names of this process's own that every command gets. */
+  readonly inheritedNames: readonly string[];
 };
 
 export type CommandInput = z.output<ReturnType<typeof inputOf>>;
@@ -81,6 +83,8 @@ function inputOf(envNames: readonly string[]) {
         }
       })
       .optional(),
+    /** Whether it gets the worker's AWS credentials. Default none. */
+    awsCredentials: z.enum(["none", "inherit"]).default("none"),
     /** An existing folder. Default: that of the worker. */
     cwd: text.min(1).optional(),
     stdin: z.string().optional(),
@@ -105,7 +109,11 @@ async function runCommand(input: CommandInput, ctx: HostContext, parts: CommandP
     const argv = await Promise.all(input.argv.map((argument) => files.argument(argument)));
     // The names by which OpenTelemetry hands a trace to a program.
     const trace = { TRACEPARENT: ctx.traceparent ?? undefined };
-    const env = commandEnvironment(parts.environment, { ...trace, ...(await files.environment(input.env ?? {})) });
+    const given = { ...trace, ...(await files.environment(input.env ?? {})) };
+    const env = commandEnvironment(parts.environment, given, {
+      awsCredentials: input.awsCredentials,
+      allowed: parts.inheritedNames,
+    });
     return await follow(argv, env, input, ctx, parts.groups);
   } finally {
     await files.remove();

@@ -1,6 +1,6 @@
 /** Which page a path leads to. Each is a file of its own, fetched when it is first shown. */
 import { lazy, Suspense } from "react";
-import { Redirect, Route, Switch } from "wouter";
+import { Redirect, Route, Switch, useLocation } from "wouter";
 import { PageSkeleton } from "./components/skeleton.tsx";
 import { NotFound } from "./shell/not-found.tsx";
 
@@ -19,8 +19,10 @@ const Run = lazy(() => import("./runs/run-page.tsx"));
 const Start = lazy(() => import("./start/start-page.tsx"));
 
 export function Pages() {
+  const [path] = useLocation();
   return (
-    <Suspense fallback={<PageSkeleton />}>
+    // A boundary for each place: one that is shared would keep the page before alive, and reading, until the next one is fetched.
+    <Suspense key={path} fallback={<PageSkeleton />}>
       <Switch>
         <Route path="/">
           <Redirect to="/overview" replace />

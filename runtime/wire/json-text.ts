@@ -39,6 +39,19 @@ export function memberTexts(text: string): Map<string, string> {
   return members;
 }
 
+/** The exact text of every element of a JSON array, under the same conditions. */
+export function elementTexts(text: string): string[] {
+  const elements: string[] = [];
+  let at = afterBlanks(text, afterBlanks(text, 0) + 1);
+  while (at < text.length && text.charCodeAt(at) !== CLOSE_BRACKET) {
+    const end = afterValue(text, at);
+    elements.push(text.slice(at, end));
+    at = afterBlanks(text, end);
+    if (text.charCodeAt(at) === COMMA) at = afterBlanks(text, at + 1);
+  }
+  return elements;
+}
+
 /** Whether arrays and objects stand in each other more than `limit` deep. `text` must be valid JSON. */
 export function nestsDeeperThan(text: string, limit: number): boolean {
   let depth = 0;

@@ -62,6 +62,22 @@ export function labelsText(labels: ReadonlyMap<string, Label>): string {
   return `{${members.join(",")}}`;
 }
 
+/** The labels as texts, as a handler sees them: bytes in base64, what is no text as its JSON. */
+export function labelTexts(labels: ReadonlyMap<string, Label>): Record<string, string> {
+  const texts: Record<string, string> = {};
+  for (const [name, { value, text }] of labels) {
+    const shown =
+      value instanceof Uint8Array
+        ? Buffer.from(value).toString("base64")
+        : typeof value === "object"
+          ? text
+          : String(value);
+    // Not by assignment, which leaves out the name __proto__ without a word.
+    Object.defineProperty(texts, name, { value: shown, enumerable: true, configurable: true, writable: true });
+  }
+  return texts;
+}
+
 const EXPECTED: Record<LabelCode, string> = {
   1: "any value",
   2: 'an int (as text: "7")',

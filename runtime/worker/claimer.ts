@@ -3,6 +3,7 @@
  * statements, an idle one claims at once. A task named twice is won once.
  */
 
+import { type Adopted, adopt, type ForeignTask } from "../flow/adopt.ts";
 import { createBatcher } from "../flow/batch.ts";
 import { type ClaimedTask, type ClaimOptions, claim, declineAll, type Verdict } from "../flow/claim.ts";
 import { claimBest } from "../flow/claim-best.ts";
@@ -21,6 +22,8 @@ export type Claimer = {
   claimGroup(group: string): Promise<GroupVerdict | null>;
   /** Queues ordered by priority: the best tasks, at most so many (1 to 100). */
   claimBest(limit: number): Promise<readonly ClaimedTask[] | null>;
+  /** Writes the rows of tasks of other producers, and claims those that may start where each `claims` a slot. */
+  adopt(tasks: readonly ForeignTask[], claims: boolean): Promise<ReadonlyMap<string, Adopted> | null>;
   /** Why these tasks are not to be had; see `declineAll`. */
   decline(ids: readonly string[]): Promise<ReadonlyMap<string, Verdict> | null>;
 };
@@ -38,6 +41,8 @@ export function createClaimer(parts: {
   readonly database: Transactional;
   readonly breaker: Breaker;
   readonly options: ClaimOptions;
+  /** The queue is ordered by priority. */
+  readonly byRank: boolean;
   readonly ring: Ring;
   /** Whether an attempt of this task runs here. */
   readonly holds: (taskId: string) => boolean;
@@ -102,6 +107,11 @@ export function createClaimer(parts: {
   return {
     claim: (ids) => (ids.length === 0 ? Promise.resolve(new Map()) : batcher.add(ids)),
     claimGroup: (group) => groups.add(group),
+    adopt: (tasks, claims) =>
+      claimOrNull(
+        () => adopt(parts.database, tasks, { ...parts.options, byRank: parts.byRank, claims }),
+        tasks.map(({ id }) => id),
+      ),
     claimBest: (limit) => claimOrNull(() => claimBest(parts.database, limit, parts.options), null),
     decline: async (ids) => counted(await claimOrNull(() => declineAll(parts.database, ids, parts.options), [])),
   };

@@ -9,9 +9,10 @@ import type { ClaimedTask } from "../flow/claim.ts";
 import type { Log } from "../log.ts";
 import type { Delivery, Queue } from "../queue/queue.ts";
 import type { Claimer } from "./claimer.ts";
-import { giveBack, readMessages, settle } from "./deliver.ts";
+import { giveBack, settle } from "./deliver.ts";
 import type { WorkerObserver } from "./observer.ts";
 import type { Share } from "./slots.ts";
+import { readMessages } from "./take-in.ts";
 
 export type DeliverBestParts = {
   readonly queue: Queue;

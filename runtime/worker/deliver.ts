@@ -11,17 +11,17 @@ import type { ClaimedTask, Verdict } from "../flow/claim.ts";
 import type { Log } from "../log.ts";
 import type { Delivery, Queue, SendOutcome } from "../queue/queue.ts";
 import { poisonAttributes } from "../wire/dead-letter.ts";
-import { type Decoded, decodeMessage } from "../wire/message.ts";
-import { readPointer } from "../wire/pointer.ts";
 import type { Claimer } from "./claimer.ts";
 import type { Keeper } from "./keeper.ts";
 import type { WorkerObserver } from "./observer.ts";
 import type { Share } from "./slots.ts";
+import type { Content, Read, TakeIn } from "./take-in.ts";
 
 export type DeliverParts = {
   readonly queue: Queue;
   readonly deadLetter: Queue;
   readonly claimer: Claimer;
+  readonly takeIn: TakeIn;
   readonly slots: Share;
   readonly log: Log;
   readonly clock: Clock;
@@ -33,10 +33,6 @@ export type DeliverParts = {
   /** Fair queues: the message stays in flight until its attempt is over. Null: it is deleted once the claim has committed. */
   readonly keeper: Keeper | null;
 };
-
-/** `pointer`: the body only says where in S3 the message is. Ours are never so large. */
-type Content = Decoded | { readonly kind: "pointer"; readonly id: string | null };
-export type Read = { readonly delivery: Delivery; readonly content: Content };
 
 /** Messages that found no slot wait this long unclaimed, then go back. */
 const SURPLUS_WAIT_MS = 1_000;
@@ -109,25 +105,31 @@ async function roomBefore(deadlineMs: number, { slots, clock }: DeliverParts): P
 async function claimBatch(messages: readonly Delivery[], parts: DeliverParts): Promise<void> {
   const { slots } = parts;
   let unused = messages.length;
+  const attempts = new Map<string, Promise<void>>();
+  const start = (task: ClaimedTask): void => {
+    unused--;
+    attempts.set(task.id, parts.start(task));
+  };
   try {
-    const read = readMessages(messages);
-    const ids = new Set(read.map(({ content }) => content.id).filter((id) => id !== null));
-    const verdicts = await parts.claimer.claim([...ids]);
-    if (verdicts === null) {
-      await giveBack(messages, AWAY_MS, parts);
-      return;
-    }
-    const attempts = new Map<string, Promise<void>>();
-    for (const [id, verdict] of verdicts) {
-      if (verdict.kind !== "claimed") continue;
-      unused--;
-      attempts.set(id, parts.start(verdict.task));
-    }
+    const { read, claimed, later } = await parts.takeIn(messages, true);
+    for (const task of claimed.values()) start(task);
+    await giveBack(later, AWAY_MS, parts);
+    const ids = new Set(read.flatMap(({ content: { id } }) => (id === null || claimed.has(id) ? [] : [id])));
+    const found = await parts.claimer.claim([...ids]);
+    if (found === null) await giveBack(deliveriesOf(read, ids), AWAY_MS, parts);
+    for (const verdict of found?.values() ?? []) if (verdict.kind === "claimed") start(verdict.task);
     for (; unused > 0; unused--) slots.release();
-    await settle(parts.keeper === null ? read : kept(read, attempts, parts.keeper), verdicts, parts);
+    const verdicts = new Map<string, Verdict>(found);
+    for (const task of claimed.values()) verdicts.set(task.id, { kind: "claimed", task });
+    const judged = found === null ? read.filter(({ content: { id } }) => id === null || !ids.has(id)) : read;
+    await settle(parts.keeper === null ? judged : kept(judged, attempts, parts.keeper), verdicts, parts);
   } finally {
     for (; unused > 0; unused--) slots.release();
   }
+}
+
+function deliveriesOf(read: readonly Read[], ids: ReadonlySet<string>): Delivery[] {
+  return read.flatMap(({ delivery, content: { id } }) => (id !== null && ids.has(id) ? [delivery] : []));
 }
 
 /** Keeps the first message of each attempt in flight until it is over, and returns the others. */
@@ -143,11 +145,6 @@ function kept(read: readonly Read[], attempts: Map<string, Promise<void>>, keepe
 }
 
 export type SettleParts = Pick<DeliverParts, "queue" | "deadLetter" | "log" | "clock" | "observer">;
-
-/** Messages as `settle` wants them. */
-export function readMessages(messages: readonly Delivery[]): Read[] {
-  return messages.map((delivery) => ({ delivery, content: contentOf(delivery) }));
-}
 
 /** Deletes, postpones or dead-letters messages that start no attempt, each by the verdict on its task. */
 export async function settle(
@@ -247,21 +244,8 @@ function logUnsent(queue: Queue, outcomes: readonly SendOutcome[], log: Log): vo
   log.warn("queue.send_failed", { queue: queue.name, count: failed.length, code: first.code, message: first.message });
 }
 
-function contentOf(delivery: Delivery): Content {
-  const decoded = decodeMessage(delivery.body);
-  const pointer = readPointer(delivery.body, delivery.attributes);
-  // The id is kept: a message whose id has a row is never poison, whatever its attributes promise.
-  switch (pointer.kind) {
-    case "none":
-      return decoded;
-    case "pointer":
-      return { kind: "pointer", id: decoded.id };
-    case "unreadable":
-      return { kind: "unreadable", reason: "not_a_task", detail: pointer.detail, id: decoded.id };
-  }
-}
-
 function poisonReason(content: Content): ErrorCode {
+  if (content.kind === "refused") return content.code;
   return content.kind === "unreadable" ? "unreadable" : "foreign_not_supported";
 }
 
@@ -271,6 +255,7 @@ function withoutValue(detail: string): string {
 }
 
 function poisonDetail(content: Content): string {
+  if (content.kind === "refused") return content.detail;
   return content.kind === "unreadable"
     ? `${content.reason}: ${content.detail}`
     : "expected a doorbell of this system, got a task of another producer";

@@ -8,6 +8,7 @@
 
 import type { Clock } from "../clock.ts";
 import type { ClaimedTask, ClaimOptions } from "../flow/claim.ts";
+import { createForeignTaskReader, type ForeignTaskParts } from "../flow/foreign-task.ts";
 import type { Log } from "../log.ts";
 import { ackOf, allowsContinuing } from "../model/queue.ts";
 import type { Transactional } from "../postgres/pool.ts";
@@ -15,7 +16,7 @@ import type { Delivery } from "../queue/queue.ts";
 import type { QueueSet } from "../queue/queue-set.ts";
 import type { Breaker } from "./breaker.ts";
 import { createClaimer } from "./claimer.ts";
-import { deliver, readMessages, settle } from "./deliver.ts";
+import { deliver, giveBack, settle } from "./deliver.ts";
 import { deliverBest } from "./deliver-best.ts";
 import { deliverGroups } from "./deliver-groups.ts";
 import type { HandOn } from "./hand-on.ts";
@@ -24,6 +25,7 @@ import type { WorkerObserver } from "./observer.ts";
 import { poll } from "./poll.ts";
 import type { Signals } from "./signals.ts";
 import type { Share, Slots } from "./slots.ts";
+import { createTakeIn, type Read, takeNothingIn } from "./take-in.ts";
 
 export type ServeQueueParts = {
   readonly name: string;
@@ -37,6 +39,8 @@ export type ServeQueueParts = {
   readonly log: Log;
   readonly clock: Clock;
   readonly claim: Omit<ClaimOptions, "queue">;
+  /** For the tasks of other producers. */
+  readonly foreign: Omit<ForeignTaskParts, "queue" | "options" | "accepts">;
   readonly receiveWaitMs: number;
   readonly extendIntervalMs: number;
   readonly stopping: AbortSignal;
@@ -51,6 +55,8 @@ export type ServeQueueParts = {
 
 /** Hidden this much longer than the lease: the reaper is there first. */
 const AFTER_LEASE_MS = 5_000;
+/** What could not be looked at comes back then. */
+const AWAY_MS = 30_000;
 
 /**
  * Resolves when the worker stops and the polls then open have returned, with what ends the renewal of messages in flight: to be called when their
@@ -66,6 +72,7 @@ export async function serveQueue(parts: ServeQueueParts): Promise<(() => void) |
     database: parts.database,
     breaker: parts.breaker,
     options: { ...parts.claim, queue: name },
+    byRank: options.order === "priority",
     ring: parts.handOn.ring,
     holds: parts.holds,
     observer,
@@ -76,10 +83,23 @@ export async function serveQueue(parts: ServeQueueParts): Promise<(() => void) |
     ? createKeeper({ queue, log, visibilityMs, intervalMs: parts.extendIntervalMs, observer })
     : null;
   const filling = { on: false };
+  const { accepts } = options;
+  const takeIn =
+    accepts === null
+      ? takeNothingIn
+      : createTakeIn({
+          queue: name,
+          accepts,
+          reader: createForeignTaskReader({ ...parts.foreign, queue: name, options, accepts }),
+          payloads: parts.foreign.payloads,
+          log,
+          adopt: claimer.adopt,
+        });
   const common = {
     queue,
     deadLetter: queues.deadLetter(name),
     claimer,
+    takeIn,
     slots,
     observer,
     log,
@@ -109,12 +129,17 @@ export async function serveQueue(parts: ServeQueueParts): Promise<(() => void) |
     messages: readonly Delivery[],
     work: (doorbells: readonly Delivery[]) => Promise<void>,
   ): Promise<void> {
-    const others = readMessages(messages).filter(({ content }) => content.kind !== "doorbell");
-    const strange = new Set(others.map(({ delivery }) => delivery));
-    await Promise.all([work(messages.filter((message) => !strange.has(message))), settleOthers(others)]);
+    const { read, later } = await takeIn(messages, false);
+    const doorbells = read.filter(({ content }) => content.kind === "doorbell");
+    const others = read.filter(({ content }) => content.kind !== "doorbell");
+    await Promise.all([
+      work(doorbells.map(({ delivery }) => delivery)),
+      settleOthers(others),
+      giveBack(later, AWAY_MS, common),
+    ]);
   }
 
-  async function settleOthers(others: ReturnType<typeof readMessages>): Promise<void> {
+  async function settleOthers(others: readonly Read[]): Promise<void> {
     if (others.length === 0) return;
     const ids = others.flatMap(({ content }) => (content.id === null ? [] : [content.id]));
     const verdicts = ids.length === 0 ? new Map() : await claimer.decline(ids).catch(() => null);

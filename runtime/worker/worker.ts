@@ -16,7 +16,8 @@ import type { Registry } from "../define/registry.ts";
 import type { TaskDefinition } from "../define/task.ts";
 import { type Attempt, startAttempt } from "../flow/attempt.ts";
 import type { ClaimedTask } from "../flow/claim.ts";
-import { type Execution, execute, type Outcome } from "../flow/execute.ts";
+import { type Execution, execute, executingOf, type Outcome } from "../flow/execute.ts";
+import { createLimitBook } from "../flow/limit-book.ts";
 import type { Ring } from "../flow/limits.ts";
 import type { ProcessPool } from "../isolation/pool.ts";
 import type { Log } from "../log.ts";
@@ -114,6 +115,7 @@ export function createWorker(parts: WorkerParts): Worker {
   const stopping = new AbortController();
   const settling = new Set<Promise<void>>();
   const knownTasks = [...registry.keys()];
+  const limits = createLimitBook(parts.database);
   const polling = followProgress(clock);
   /** Zero outside ECS, where no revision is newer than another. */
   const revision = parts.revision ?? 0;
@@ -242,6 +244,13 @@ export function createWorker(parts: WorkerParts): Worker {
         leaseMs: settings.leaseMs,
         knownTasks,
         unknownTaskAfterMs: settings.unknownTaskAfterMs,
+      },
+      foreign: {
+        registry,
+        limits,
+        payloads: parts.payloads,
+        inlinePayloadBytes: settings.inlinePayloadBytes,
+        maxPayloadBytes: settings.maxPayloadBytes,
       },
       receiveWaitMs: settings.receiveWaitMs,
       extendIntervalMs: settings.extendIntervalMs,
@@ -397,22 +406,6 @@ export function createWorker(parts: WorkerParts): Worker {
     get running() {
       return attempts.size;
     },
-  };
-}
-
-function executingOf(task: ClaimedTask, traceContext: string | null): ExecutingTask {
-  return {
-    id: task.id,
-    name: task.name,
-    queue: task.queue,
-    tenant: task.tenant,
-    attempt: task.attempt,
-    labels: task.labels,
-    traceContext,
-    step: task.step,
-    waitMs: task.waitMs,
-    failures: task.failures,
-    timeoutMs: task.policy.timeoutMs,
   };
 }
 

@@ -15,7 +15,7 @@ afterAll(async () => {
 });
 
 test.each([
-  ["GET", "/"],
+  ["GET", "/nowhere"],
   ["GET", "/v1"],
   ["GET", "/v1/tasks/%zz"],
   ["GET", `/v1/tasks/${"x".repeat(600)}`],

@@ -53,7 +53,35 @@ describe("POST /v1/tasks", () => {
     expect(row.due_in_ms).toBeLessThanOrEqual(3_600_500);
   });
 
+  test("takes what is said otherwise than the task's definition says, and the rest from there", async () => {
+    const defined = await readTask(api.database, (await api.post("/v1/tasks", { task: "echo" })).body.task_id);
+    const policy = {
+      timeout_ms: 60_000,
+      grace_ms: 1,
+      max_attempts: 1,
+      backoff_ms: 2,
+      max_backoff_ms: 3,
+      max_losses: 0,
+      on_lost: "fail",
+    };
+    const { body } = await api.post("/v1/tasks", { task: "echo", policy });
+    expect(await readTask(api.database, body.task_id)).toMatchObject({ ...policy, isolation: "inline" });
+    const one = await api.post("/v1/tasks", { task: "echo", policy: { max_attempts: 7 } });
+    expect(await readTask(api.database, one.body.task_id)).toMatchObject({
+      max_attempts: 7,
+      timeout_ms: defined.timeout_ms,
+      on_lost: defined.on_lost,
+    });
+  });
+
   test.each([
+    ["a policy without bounds", { task: "echo", policy: { timeout_ms: 0 } }, "request_invalid", "policy.timeout_ms"],
+    [
+      "a policy nobody knows",
+      { task: "echo", policy: { isolation: "process" } },
+      "request_invalid",
+      "policy.isolation",
+    ],
     ["a name that nobody defined", { task: "nope" }, "unknown_task", "task"],
     ["a queue that is not configured", { task: "echo", queue: "nope" }, "unknown_queue", "queue"],
     ["no name", {}, "request_invalid", "task"],

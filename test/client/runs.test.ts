@@ -312,8 +312,8 @@ describe("changing", () => {
     expect(await client.runs.reexecute(id, { steps: "from_failure", idempotencyKey: "k" })).toEqual({ runId: RUN });
     await client.runs.reexecute(id, { steps: ["a*"] });
     expect(submitted).toEqual([
-      [id, { tenant: "default", steps: "from_failure", idempotencyKey: "k" }],
-      [id, { tenant: "default", steps: ["a*"], idempotencyKey: expect.any(String) }],
+      [id, { tenant: "default", steps: "from_failure", idempotencyKey: "k", traceContext: null }],
+      [id, { tenant: "default", steps: ["a*"], idempotencyKey: expect.any(String), traceContext: null }],
     ]);
   });
 });

@@ -21,6 +21,22 @@ describe("the request for a task", () => {
     });
   });
 
+  test("names each part of a policy as the API does", () => {
+    const policy = { timeoutMs: 1, graceMs: 2, maxAttempts: 3, backoffMs: 4, maxBackoffMs: 5, maxLosses: 6 };
+    expect(JSON.parse(taskRequestJson("sleep", undefined, { policy: { ...policy, onLost: "fail" } })).policy).toEqual({
+      timeout_ms: 1,
+      grace_ms: 2,
+      max_attempts: 3,
+      backoff_ms: 4,
+      max_backoff_ms: 5,
+      max_losses: 6,
+      on_lost: "fail",
+    });
+    expect(taskRequestJson("sleep", undefined, { policy: { maxAttempts: 1 } })).toContain(
+      '"policy":{"max_attempts":1}',
+    );
+  });
+
   test("carries JSON text as it is", () => {
     const text = '{"n": 18446744073709551616, "m": 1.0}';
     expect(taskRequestJson("sum", new JsonText(text), {})).toBe(`{"task":"sum","input":${text}}`);

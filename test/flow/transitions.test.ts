@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { fail } from "../../runtime/flow/fail.ts";
 import { reap } from "../../runtime/flow/reap.ts";
 import { release } from "../../runtime/flow/release.ts";
-import { TASK_STATES, type TaskState, TRANSITIONS } from "../../runtime/model/task.ts";
+import { TASK_STATES, type TaskError, type TaskState, TRANSITIONS } from "../../runtime/model/task.ts";
 import { type Database, openDatabase } from "../../runtime/postgres/pool.ts";
 import { loadSql } from "../../runtime/postgres/sql.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
@@ -34,6 +34,7 @@ type Rows = { readonly ended: readonly string[]; readonly running: string };
 /** How every statement of flow/ is called for a set of tasks: the parameters differ, the rows are the same. */
 const CALLS: Record<string, (ids: readonly string[], rows: Rows) => readonly (readonly unknown[])[]> = {
   advance: (_, { ended }) => [[ended, 0]],
+  adopt: (ids) => [adoptAgain(ids, null), adoptAgain(ids, SAMPLE_ERROR)],
   "await-elements": () => [[randomUUID(), 1]],
   "cancel-run": () => [
     [RUN, null, "not needed", null],
@@ -65,6 +66,7 @@ const CALLS: Record<string, (ids: readonly string[], rows: Rows) => readonly (re
   "expand-elements": (_, { running }) => [[running, [randomUUID()], ["k[0]"], [null], [null], [0], false]],
   "keep-steps": (_, { ended }) => [[randomUUID(), ended, ended.map(() => randomUUID())]],
   "lock-free-runs": () => [[[RUN]]],
+  "lock-run-tasks": () => [[RUN, null]],
   "lock-runs": () => [[[RUN]]],
   "overdue-runs": () => [[10]],
   "prune-runs": () => [[DAY_MS, 10]],
@@ -211,6 +213,16 @@ function newSteps(pending: number): unknown[] {
 }
 
 /** A submission with the ids of rows that exist, as after a lost answer. */
+/** A foreign producer sends messages with the ids of tasks that are there. */
+function adoptAgain(ids: readonly string[], error: TaskError | null): unknown[] {
+  const each = <Value>(value: Value) => ids.map(() => value);
+  const policy = [each(60_000), each(1_000), each(3), each(0), each(0), each(5), each("inline"), each("requeue")];
+  const known = [ids, each(null), each("demo"), each("default"), each(0), each(null), each("{}"), each(null)];
+  const ends = [each(null), each(null), each(error === null ? null : JSON.stringify(error))];
+  const place = ["default", false, true, "worker-2", 30_000];
+  return [...known, each('"new"'), each(null), each("reply"), ...policy, ...ends, ...place];
+}
+
 function submitAgain(ids: readonly string[]): unknown[] {
   const all = (value: unknown) => ids.map(() => value);
   const policy = [all(1), all(1), all(1), all(1), all(1), all(1), all("inline"), all("requeue")];

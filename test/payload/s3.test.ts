@@ -171,6 +171,28 @@ describe("a payload store in S3", () => {
     }
   });
 
+  it("reads what somebody else named, in its own bucket and under the prefix, and asks S3 for nothing else", async () => {
+    const store = open();
+    const put = (Key: string, Body: string) => admin.send(new PutObjectCommand({ Bucket: aws.bucket, Key, Body }));
+    await put("big/é.json", '{"ü":1}');
+    await put("big/large", "x".repeat(11));
+    expect(await store.getFrom({ bucket: aws.bucket, key: "big/é.json" }, "big/")).toBe('{"ü":1}');
+    const from = (key: string, bucket = aws.bucket, small = store) => small.getFrom({ bucket, key }, "big/");
+    await expect(from("big/gone")).rejects.toMatchObject({ code: "payload_missing" });
+    await expect(from("big/large", aws.bucket, open({ maxBytes: 10 }))).rejects.toMatchObject({
+      code: "payload_too_large",
+    });
+    const asked = proxy.calls.length;
+    for (const key of ["", "other/x", `v1/2026-02-03/${randomUUID()}/${SHA256}`, `big/${"k".repeat(1_025)}`]) {
+      await expect(from(key)).rejects.toMatchObject({ code: "payload_ref_invalid" });
+    }
+    await expect(from("big/é.json", "another-bucket")).rejects.toMatchObject({ code: "payload_ref_invalid" });
+    await expect(store.getFrom({ bucket: aws.bucket, key: "v1/x" }, "")).rejects.toMatchObject({
+      code: "payload_ref_invalid",
+    });
+    expect(proxy.calls).toHaveLength(asked);
+  });
+
   it("deletes any number of objects, and those that are gone count as deleted", async () => {
     const store = open();
     const kept = await store.put(randomUUID(), "1");

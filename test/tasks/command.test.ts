@@ -23,10 +23,10 @@ const ENVIRONMENT = {
   SOME: "thing",
 };
 
-function command(envNames: readonly string[] = []): TaskDefinition {
+function command(envNames: readonly string[] = [], inheritedNames: readonly string[] = []): TaskDefinition {
   const groups = createProcessGroups();
   onTestFinished(groups.close);
-  return commandTask({ groups, environment: ENVIRONMENT, envNames });
+  return commandTask({ groups, environment: ENVIRONMENT, envNames, inheritedNames });
 }
 
 const sh = (script: string, ...args: string[]) => ["sh", "-c", script, "sh", ...args];
@@ -109,6 +109,14 @@ describe("a command", () => {
     for (const name of ["AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "SOME", "VITEST"]) expect(names).not.toContain(name);
     expect(stdout.tail).toContain("RUN_ID=r 1\n");
     expect(stdout.tail).toContain("AWS_EC2_METADATA_DISABLED=true\n");
+  });
+
+  test("has the worker's own variables that it was configured to have, and its credentials where the caller asks for them", async () => {
+    const { stdout } = await resultOf({ argv: ["env"], awsCredentials: "inherit" }, command([], ["SOME"]));
+    expect(stdout.tail).toContain("SOME=thing\n");
+    expect(stdout.tail).toContain("AWS_SECRET_ACCESS_KEY=s3cret\n");
+    expect(stdout.tail).not.toContain("AWS_EC2_METADATA_DISABLED");
+    expect(stdout.tail).not.toContain("DATABASE_URL");
   });
 
   test("with a variable that nobody allowed does not run", async () => {

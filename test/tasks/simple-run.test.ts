@@ -25,7 +25,17 @@ const AGAIN = { maxAttempts: 3, backoffMs: 0, maxBackoffMs: 0 };
 const ref = (path: string) => ({ $ref: path });
 const log = openLog({ level: "error", format: "json", service: "test", write: () => {} });
 const unused = () => Promise.reject(new Error("expected no use of the payload store"));
-const payloads: PayloadStore = { put: unused, get: unused, putAt: unused, remove: unused, ping: unused };
+const payloads: PayloadStore = {
+  bucket: "unused",
+  put: unused,
+  get: unused,
+  getFrom: unused,
+  putAt: unused,
+  listAt: unused,
+  removeAt: unused,
+  remove: unused,
+  ping: unused,
+};
 
 type Handler = (input: never, ctx: Context) => unknown;
 

@@ -169,7 +169,7 @@ describe("a process of its own", () => {
     const folder = mkdtempSync(join(tmpdir(), "trace-"));
     const file = (name: string) => join(folder, name);
     const envNames = ["TRACEPARENT"];
-    rig.start({ tasks: [commandTask({ groups, environment: process.env, envNames })], tracing });
+    rig.start({ tasks: [commandTask({ groups, environment: process.env, inheritedNames: [], envNames })], tracing });
     const write = (name: string, env?: object) => ({
       name: "command",
       isolation: "command" as const,

@@ -32,7 +32,17 @@ const STATE = "rojo=00f067aa0ba902b7";
 const echo = defineTask({ name: "echo", input: z.unknown(), run: (input) => input });
 const log = openLog({ level: "silent", format: "json", service: "test", write: () => {} });
 const unused = () => Promise.reject(new Error("expected no use of the payload store"));
-const payloads: PayloadStore = { put: unused, get: unused, putAt: unused, remove: unused, ping: unused };
+const payloads: PayloadStore = {
+  bucket: "unused",
+  put: unused,
+  get: unused,
+  getFrom: unused,
+  putAt: unused,
+  listAt: unused,
+  removeAt: unused,
+  remove: unused,
+  ping: unused,
+};
 
 let place: PlaceKept;
 let queues: SqsQueues;

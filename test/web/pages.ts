@@ -30,14 +30,18 @@ export const PAGES: readonly ShownPage[] = [
   { name: "run-wide", hash: ({ wideRun }) => `#/runs/${wideRun}` },
   { name: "run-failed", hash: ({ failedRun }) => `#/runs/${failedRun}` },
   { name: "run-step", hash: ({ mappedRun }) => `#/runs/${mappedRun}?step=parse` },
-  { name: "run-again", hash: ({ failedRun }) => `#/runs/${failedRun}?again=from_failure` },
+  {
+    name: "run-again",
+    hash: ({ failedRun }) => `#/runs/${failedRun}?again=from_failure`,
+    ready: (page) => page.locator('[data-step="middle"][data-state="failed"]').waitFor(),
+  },
   { name: "run-timeline", hash: ({ wideRun }) => `#/runs/${wideRun}?tab=timeline` },
   { name: "run-steps", hash: ({ wideRun }) => `#/runs/${wideRun}?tab=steps` },
   { name: "run-details", hash: ({ failedRun }) => `#/runs/${failedRun}?tab=details` },
   { name: "run-running", hash: ({ runningRun }) => `#/runs/${runningRun}` },
   { name: "start", hash: () => "#/start" },
-  { name: "start-job", hash: () => "#/start/job/etl" },
-  { name: "start-task", hash: () => "#/start/task/sleep" },
+  { name: "start-job", hash: () => "#/start/job/etl", ready: formShown },
+  { name: "start-task", hash: () => "#/start/task/sleep", ready: formShown },
   { name: "not-found", hash: () => "#/nowhere" },
 ];
 
@@ -48,4 +52,9 @@ export async function untilShown(page: Page, { ready }: ShownPage): Promise<void
   await page.locator("h1").first().waitFor();
   await page.waitForFunction(() => document.querySelector("[aria-busy=true]") === null);
   await ready?.(page);
+}
+
+/** The library for forms comes later than the page. */
+function formShown(page: Page): Promise<void> {
+  return page.locator(".schema-form input").first().waitFor();
 }

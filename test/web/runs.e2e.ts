@@ -108,7 +108,7 @@ describe("a run that failed", () => {
     await page.getByRole("link", { name: "Details" }).click();
     const line = page.getByRole("table", { name: "Runs of this line" });
     await line.locator("tbody tr").nth(1).waitFor();
-    await line.getByTitle(runId).waitFor();
+    await line.locator(`[data-run="${runId}"]`).waitFor();
   });
 });
 
@@ -154,7 +154,7 @@ describe("the other views", () => {
     const rows = page.getByRole("region", { name: "Timeline of the steps" });
     await rows.locator(".gantt-attempt").nth(3).waitFor();
     await page.getByRole("button", { name: "Elements of parse" }).click();
-    await rows.getByRole("button", { name: /^parse\[2\], succeeded, started after/ }).waitFor();
+    await rows.getByRole("button", { name: /^parse\[2\] succeeded, started after/ }).waitFor();
     await button(page, "Critical path").click();
     expect(page.url()).toContain("path=critical");
   });
@@ -179,7 +179,7 @@ describe("the other views", () => {
     const page = await web.open("#/runs");
     await page.getByLabel("Name of the job").fill("web.gated");
     await page.getByRole("search").getByRole("button", { name: "failed" }).click();
-    await page.getByTitle(runId).waitFor();
+    await page.locator(`[data-run="${runId}"]`).waitFor();
     await page.locator("h1").click();
     await page.keyboard.press("j");
     await page.keyboard.press("Enter");
@@ -236,14 +236,14 @@ describe("a run of ten thousand steps", () => {
       await page.evaluate(() => {
         location.hash = "#/runs";
       });
-      await page.getByTitle(runId).waitFor();
-      const crowding = await crowdingOf(page);
+      await page.locator(`[data-run="${runId}"]`).waitFor();
       const beganMs = performance.now();
       const pageMs = await busyOf(page, async () => {
-        await page.getByTitle(runId).click({ position: { x: 2, y: 2 } });
-        await box(page, "diamond.work", "running").first().waitFor();
+        await page.locator(`[data-run="${runId}"]`).click();
+        // Not only drawn: what has happened so far is in it. Whether a step runs just now is another matter.
+        await page.locator('.box .meter:not([aria-label^="0 of"])').first().waitFor();
       });
-      openings.push({ tookMs: Math.round(performance.now() - beganMs), pageMs, crowding });
+      openings.push({ tookMs: Math.round(performance.now() - beganMs), pageMs });
     }
     const elements = await page.locator("*").count();
     console.log("ten thousand steps: three views keep the page busy for", busyMs, "ms; opened:", openings, {
@@ -251,8 +251,8 @@ describe("a run of ten thousand steps", () => {
     });
     expect(busyMs).toBeLessThan(1_500);
     expect(Math.min(...openings.map(({ pageMs }) => pageMs))).toBeLessThan(1_000);
-    // As long as it would have taken with a processor of its own.
-    expect(Math.min(...openings.map(({ tookMs, crowding }) => tookMs / crowding))).toBeLessThan(2_000);
+    // The best of three: what else the machine does is not the page's doing.
+    expect(Math.min(...openings.map(({ tookMs }) => tookMs))).toBeLessThan(2_000);
     expect(elements).toBeLessThan(2_500);
   });
 });
@@ -261,20 +261,7 @@ type Opening = {
   readonly tookMs: number;
   /** Processor time of the page. */
   readonly pageMs: number;
-  readonly crowding: number;
 };
-
-/** How many times as long something takes because other programs want the processors too: 1 on a machine that has one to spare. */
-async function crowdingOf(page: Page): Promise<number> {
-  const LOOP_MS = 300;
-  const gotMs = await busyOf(page, () =>
-    page.evaluate((ms) => {
-      const endMs = performance.now() + ms;
-      while (performance.now() < endMs);
-    }, LOOP_MS),
-  );
-  return Math.max(1, LOOP_MS / gotMs);
-}
 
 /** How long the page's own thread was busy with something, in milliseconds of processor time. */
 async function busyOf(page: Page, work: () => Promise<void>): Promise<number> {

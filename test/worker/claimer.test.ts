@@ -71,6 +71,7 @@ function claimerOn(
       database: { transaction: rig.database.transaction, query: database.query },
       breaker,
       options,
+      byRank: false,
       holds,
     }),
   };

@@ -10,6 +10,7 @@ import { createBreaker } from "../../runtime/worker/breaker.ts";
 import { createClaimer } from "../../runtime/worker/claimer.ts";
 import { deliver } from "../../runtime/worker/deliver.ts";
 import { createSlots, type Slots } from "../../runtime/worker/slots.ts";
+import { takeNothingIn } from "../../runtime/worker/take-in.ts";
 import { hold } from "../flow/waiting.ts";
 import { createOutboxRow, createTask, createTasks, readOutbox, readTask, type TaskColumns } from "../support/tasks.ts";
 import { until } from "../support/until.ts";
@@ -71,8 +72,10 @@ async function deliverAll(deliveries: readonly Delivery[], setup: Setup = {}): P
       database: { transaction: rig.database.transaction, query: database.query },
       breaker,
       options,
+      byRank: false,
       holds: () => false,
     }),
+    takeIn: takeNothingIn,
     slots,
     log: rig.log,
     clock,

@@ -134,7 +134,8 @@ export function useAct(act: () => Promise<Done>, onDone: () => void) {
       setError(thrown);
     } finally {
       setPending(false);
-      void queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== "session" });
+      // In the next turn: a page that the action has led away from, such as that of a schedule that was deleted, is gone by then.
+      setTimeout(() => void queries.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== "session" }));
     }
   };
   return { pending, error, start: () => void start() };

@@ -65,6 +65,13 @@ export function Table<Row>(props: TableProps<Row>) {
     scrollTo: (index) => virtual.scrollToIndex(index),
   });
 
+  // Screen readers follow the focus; a row that leads nowhere by a link is only marked.
+  useEffect(() => {
+    if (active < 0) return;
+    const link = body.current?.querySelector<HTMLElement>(`tr[aria-rowindex="${active + 2}"] a`);
+    link?.focus({ preventScroll: true });
+  }, [active]);
+
   const items = virtual.getVirtualItems();
   const last = items.at(-1)?.index ?? -1;
   useEffect(() => {

@@ -51,7 +51,11 @@ export function chartOptions(
       ...drawn.map(({ tone }) =>
         kind === "bars"
           ? { fill: colour(tone), width: 0, points: { show: false }, paths: bars() }
-          : { stroke: colour(tone), width: 1.6, points: { show: true, size: 4, width: 0, fill: colour(tone) } },
+          : {
+              stroke: colour(tone),
+              width: 1.6,
+              points: { show: true, size: 4, width: 0, fill: colour(tone), filter: lonely },
+            },
       ),
     ],
     hooks: { setCursor: [({ cursor }) => onPoint(cursor.idx ?? null)] },
@@ -75,4 +79,11 @@ function clockText(seconds: number): string {
     minute: "2-digit",
     hourCycle: "h23",
   });
+}
+
+/** Points without a neighbour, which no line shows. */
+function lonely(plot: uPlot, line: number): number[] {
+  const values = plot.data[line] ?? [];
+  const isThere = (index: number) => values[index] !== null && values[index] !== undefined;
+  return [...values.keys()].filter((index) => isThere(index) && !isThere(index - 1) && !isThere(index + 1));
 }

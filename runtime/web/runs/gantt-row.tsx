@@ -43,12 +43,13 @@ export function GanttRowView(props: GanttRowViewProps) {
         ) : (
           <span className="gantt-chevron" />
         )}
-        <button type="button" className="gantt-step" aria-label={labelOf(row, fromMs)} onClick={() => onPick(key)}>
+        <button type="button" className="gantt-step" onClick={() => onPick(key)}>
           <span className={`gantt-state box-state-${toneOf(state)}`}>
             <StateIcon state={state} />
           </span>
           <span className="truncate">{key}</span>
           {elements !== null && <span className="faint">×{countText(elements)}</span>}
+          <span className="unseen">{unseenOf(row, fromMs)}</span>
         </button>
       </span>
       <span className="gantt-lane" aria-hidden="true">
@@ -79,9 +80,10 @@ function Bar({ bar, fromMs, spanMs }: { readonly bar: GanttBar; readonly fromMs:
   );
 }
 
-function labelOf({ key, state, bars, isKept }: GanttRow, fromMs: number): string {
+/** What the lane shows, for who does not see it. */
+function unseenOf({ state, bars, isKept }: GanttRow, fromMs: number): string {
   const bar = bars.at(-1);
-  if (isKept) return `${key}, ${state}, taken over from the run before`;
-  if (bar === undefined) return `${key}, ${state}`;
-  return `${key}, ${state}, started after ${durationText(bar.fromMs - fromMs)}, took ${durationText(bar.toMs - bar.fromMs)}`;
+  if (isKept) return `${state}, taken over from the run before`;
+  if (bar === undefined) return state;
+  return `${state}, started after ${durationText(bar.fromMs - fromMs)}, took ${durationText(bar.toMs - bar.fromMs)}`;
 }

@@ -8,7 +8,7 @@ import { countText } from "../components/number-text.ts";
 import { StateIcon, toneOf } from "../components/state-badge.tsx";
 import { Elapsed } from "../components/time.tsx";
 import type { NodeFace } from "./node-face.ts";
-import { CountsMeter, countsText } from "./run-counts.tsx";
+import { CountsMeter } from "./run-counts.tsx";
 
 export type GraphNodeData = {
   readonly face: NodeFace;
@@ -38,11 +38,11 @@ export const GraphBox = memo(function GraphBox({ id, data }: NodeProps<GraphNode
           data-step={face.title}
           data-state={face.state}
           aria-pressed={isSelected}
-          aria-label={labelOf(face, mark)}
           title={`${face.title}\n${face.note}`}
           onClick={() => onPick(id)}
         >
           <BoxContent face={face} mark={mark} />
+          <span className="unseen">{unseenOf(face, mark)}</span>
         </button>
       )}
       <Handle type="source" position={Position.Right} isConnectable={false} />
@@ -85,13 +85,15 @@ function BoxContent({ face, mark }: Pick<GraphNodeData, "face" | "mark">) {
   );
 }
 
-function labelOf({ kind, title, note, state, counts, total, isKept }: NodeFace, mark: GraphNodeData["mark"]): string {
+/** What the box says by colours and icons, for who does not see them. */
+function unseenOf({ kind, state, isKept }: NodeFace, mark: GraphNodeData["mark"]): string {
   const parts = [
-    kind === "group" ? `${countText(total)} steps of ${title}, ${note}` : `Step ${title}, task ${note}`,
-    ...(state === null ? [] : [state]),
-    ...(counts !== null && total > 0 ? [countsText(counts, total, kind === "map" ? "elements" : "steps")] : []),
-    ...(isKept ? ["taken over from the run before"] : []),
-    ...(mark === null ? [] : [mark === "again" ? "runs again" : "is kept"]),
+    state,
+    kind === "group" ? "several steps" : null,
+    kind === "map" ? "for each element of a list" : null,
+    isKept ? "taken over from the run before" : null,
+    mark === "again" ? "runs again" : null,
+    mark === "kept" ? "is kept" : null,
   ];
-  return parts.join(", ");
+  return parts.filter((part) => part !== null).join(", ");
 }

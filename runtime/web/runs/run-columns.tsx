@@ -14,8 +14,10 @@ export const RUN_COLUMNS: readonly Column<RunSummary>[] = [
     title: "Run",
     cell: ({ job, runId }) => (
       <span className="run-name">
-        <Link href={runHref(runId)}>{job ?? "a graph"}</Link>
-        <span className="mono faint" title={runId}>
+        <Link href={runHref(runId)} data-run={runId}>
+          {job ?? "a graph"}
+        </Link>
+        <span className="mono faint hide-small" title={runId}>
           {shortId(runId)}
         </span>
       </span>

@@ -88,10 +88,19 @@ export function InputField({ schema, issues, initial, ref }: InputFieldProps) {
           issue={problem ?? (told === "" ? undefined : told)}
         />
       ) : (
-        <Suspense fallback={<Skeleton height={120} />}>
+        <Suspense fallback={<FormSkeleton />}>
           <SchemaForm ref={form} schema={formSchema} value={value} onChange={setValue} issues={issues} />
         </Suspense>
       )}
+    </div>
+  );
+}
+
+function FormSkeleton() {
+  return (
+    <div className="input-field">
+      <Skeleton width={90} />
+      <Skeleton height={32} />
     </div>
   );
 }
