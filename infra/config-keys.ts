@@ -3,7 +3,8 @@
  * anything else. Their meanings and defaults are in Pulumi.yaml, which the command line applies; a test compares both.
  */
 import { z } from "zod";
-import { DEFAULT_QUEUE_OPTIONS, EXCLUSIONS, type QueueOptions } from "../runtime/model/queue.ts";
+import { maxReceiveCount, queuesShape, retentionSeconds, visibilitySeconds } from "./queue-keys.ts";
+import { workerGroupsShape } from "./worker-group-keys.ts";
 
 /** One key. `T` is what the program gets for it. */
 export type Key<T> = {
@@ -33,88 +34,6 @@ const SUBNET = /^subnet-[a-z0-9-]+$/;
 export const PREFIX_RULE =
   "up to 20 lower-case letters, digits and hyphens that start with a letter and end without a hyphen";
 export const isPrefix = (text: string): boolean => PREFIX.test(text);
-
-const queueName = "up to 40 lower-case letters, digits and hyphens that start with a letter";
-const visibilitySeconds = z.int().min(0).max(43_200);
-const retentionSeconds = z.int().min(60).max(1_209_600);
-const maxReceiveCount = z.int().min(1).max(1_000);
-const QUEUE_FIELDS = {
-  name: `expected ${queueName}`,
-  type: "expected standard or fifo",
-  fair: "expected true or false",
-  visibilitySeconds: "expected an integer from 0 to 43200",
-  retentionSeconds: "expected an integer from 60 to 1209600",
-  maxReceiveCount: "expected an integer from 1 to 1000",
-  order: "expected named or priority",
-  delayByPriority: "expected true or false",
-  weight: "expected an integer from 1 to 100",
-  maxSlots: "expected an integer from 1 to 1000",
-  maxRunning: "expected an integer from 1",
-  perSecond: "expected a number above 0",
-};
-
-/** A queue as it is written in the stack file. */
-const queueShape = z.strictObject(
-  {
-    name: z.string(QUEUE_FIELDS.name).regex(/^[a-z][a-z0-9-]{0,39}$/, QUEUE_FIELDS.name),
-    type: z.enum(["standard", "fifo"], QUEUE_FIELDS.type).default("standard"),
-    fair: z.boolean(QUEUE_FIELDS.fair).default(false),
-    visibilitySeconds: visibilitySeconds.optional(),
-    retentionSeconds: retentionSeconds.optional(),
-    maxReceiveCount: maxReceiveCount.optional(),
-    order: z.enum(["named", "priority"], QUEUE_FIELDS.order).optional(),
-    delayByPriority: z.boolean(QUEUE_FIELDS.delayByPriority).optional(),
-    weight: z.int(QUEUE_FIELDS.weight).min(1, QUEUE_FIELDS.weight).max(100, QUEUE_FIELDS.weight).optional(),
-    maxSlots: z.int(QUEUE_FIELDS.maxSlots).min(1, QUEUE_FIELDS.maxSlots).max(1_000, QUEUE_FIELDS.maxSlots).optional(),
-    maxRunning: z.int(QUEUE_FIELDS.maxRunning).min(1, QUEUE_FIELDS.maxRunning).optional(),
-    perSecond: z.number(QUEUE_FIELDS.perSecond).positive(QUEUE_FIELDS.perSecond).optional(),
-  },
-  {
-    error: (issue) =>
-      issue.code === "unrecognized_keys"
-        ? `expected only ${Object.keys(QUEUE_FIELDS).join(", ")}`
-        : "expected an object",
-  },
-);
-
-const queuesShape = z
-  .array(queueShape)
-  .min(1)
-  .superRefine((queues, context) => {
-    const complain = (path: (string | number)[], message: string) =>
-      context.addIssue({ code: "custom", path, message });
-    if (!queues.some(({ name, type }) => name === "default" && type === "standard")) {
-      complain([], 'expected a standard queue named "default"');
-    }
-    for (const [index, queue] of queues.entries()) {
-      const { name } = queue;
-      if (queues.findIndex((one) => one.name === name) !== index)
-        complain([index, "name"], "expected a name no other queue has");
-      if (name === "cancel" || name.startsWith("dead-letter"))
-        complain([index, "name"], "expected none of the stack's own names");
-      for (const { applies, option, expected } of EXCLUSIONS) {
-        if (applies({ ...DEFAULT_QUEUE_OPTIONS, ...given(queue) })) complain([index, option], expected);
-      }
-    }
-    for (const type of ["standard", "fifo"]) {
-      // SQS names no more sources in one redrive allow policy.
-      if (queues.filter((one) => one.type === type).length > 10)
-        complain([], `expected at most 10 queues of type ${type}`);
-    }
-  });
-
-/** What the runtime is told of a queue besides where it is: no more than was given. */
-export function given(queue: z.infer<typeof queueShape>): Partial<QueueOptions> {
-  const {
-    name: _name,
-    visibilitySeconds: _hidden,
-    retentionSeconds: _kept,
-    maxReceiveCount: _most,
-    ...options
-  } = queue;
-  // Without those that were left out, which would win over the defaults.
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-}
 
 export const KEYS = {
   namePrefix: text(`nothing, or ${PREFIX_RULE}`, isPrefix, "For example taskiq-prod."),
@@ -157,6 +76,12 @@ export const KEYS = {
   workerMemory: number(512, 122_880, 2_048),
   workerSlots: number(1, 1_000, 10),
   workerSpotPercent: number(0, 100, 75),
+  workerGroups: {
+    type: "array",
+    schema: workerGroupsShape,
+    expected: "a list of groups of workers",
+    hint: "For example [{name: batch, queues: [reports]}].",
+  } satisfies Key<z.infer<typeof workerGroupsShape>>,
 
   scalingDriver: choice(SCALING_DRIVERS),
   scalingPerWorker: number(1, 10_000, 5),

@@ -6,8 +6,9 @@ import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import type { QueueOptions } from "../runtime/model/queue.ts";
 import { DEFAULT_POLICY, type ScalingPolicy } from "../runtime/model/scaling.ts";
-import { given, KEYS, type Key, type KeyName, PLATFORMS, type Values } from "./config-keys.ts";
-import { prefixOf, RULES } from "./config-rules.ts";
+import { KEYS, type Key, type KeyName, PLATFORMS, type Values } from "./config-keys.ts";
+import { prefixOf, RULES, remainingQueues, sizeOfGroup } from "./config-rules.ts";
+import { given } from "./queue-keys.ts";
 import { closest } from "./suggestion.ts";
 
 export type QueueSettings = {
@@ -23,7 +24,22 @@ export type QueueSettings = {
 
 export type TaskSize = { readonly cpu: number; readonly memory: number };
 
-export type StackConfig = Omit<Values, "queues" | "namePrefix" | "imagePlatforms" | "databasePassword"> & {
+/** A further worker service. */
+export type WorkerGroup = {
+  readonly name: string;
+  readonly queues: readonly string[];
+  readonly slots: number;
+  readonly size: TaskSize;
+  /** Null: the image of the stack. */
+  readonly image: string | null;
+  readonly commands: boolean;
+  readonly count: number;
+};
+
+export type StackConfig = Omit<
+  Values,
+  "queues" | "workerGroups" | "namePrefix" | "imagePlatforms" | "databasePassword"
+> & {
   readonly stack: string;
   /** Start of every physical name. */
   readonly prefix: string;
@@ -32,6 +48,9 @@ export type StackConfig = Omit<Values, "queues" | "namePrefix" | "imagePlatforms
   readonly databasePassword: pulumi.Output<string> | null;
   readonly apiSize: TaskSize;
   readonly workerSize: TaskSize;
+  /** What the first worker service serves; null: all queues. */
+  readonly workerQueues: readonly string[] | null;
+  readonly workerGroups: readonly WorkerGroup[];
   readonly scalingPolicy: ScalingPolicy;
 };
 
@@ -81,6 +100,16 @@ function structured(values: Values, stack: string): StackConfig {
     databasePassword: databasePassword === null ? null : pulumi.secret(databasePassword),
     apiSize: { cpu: values.apiCpu, memory: values.apiMemory },
     workerSize: { cpu: values.workerCpu, memory: values.workerMemory },
+    workerQueues: values.workerGroups.length === 0 ? null : remainingQueues(values),
+    workerGroups: values.workerGroups.map((group) => ({
+      name: group.name,
+      queues: group.queues,
+      slots: group.slots ?? values.workerSlots,
+      size: sizeOfGroup(group, values),
+      image: group.image ?? null,
+      commands: group.commands,
+      count: group.count,
+    })),
     scalingPolicy: {
       ...DEFAULT_POLICY,
       min: values.workerMin,

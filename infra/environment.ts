@@ -53,6 +53,8 @@ const GRACE_MS = 10_000;
 export function apiEnvironment(
   args: EnvironmentArgs & {
     readonly demo: boolean;
+    /** Whether programs of a caller's choice may be submitted, for workers that run them. */
+    readonly commands: boolean;
     readonly auth: "keys" | "none";
     /** Where the logs of a task are, with `{taskId}` for its id. */
     readonly logsUrl: pulumi.Input<string>;
@@ -64,6 +66,7 @@ export function apiEnvironment(
     ...serviceEnvironment(args, "api"),
     TASKIQ_HTTP_PORT: String(API_PORT),
     TASKIQ_DEMO: args.demo ? "on" : "off",
+    ...commandsEnvironment(args),
     TASKIQ_API_AUTH: args.auth,
     TASKIQ_KEY_ENVIRONMENT: args.prefix,
     TASKIQ_LOGS_URL: args.logsUrl,
@@ -82,9 +85,19 @@ export function apiEnvironment(
   };
 }
 
-export function workerEnvironment(args: EnvironmentArgs & { readonly slots: number }): ServiceEnvironment {
+export function workerEnvironment(
+  args: EnvironmentArgs & {
+    readonly slots: number;
+    /** Names of the queues it polls; null: all. */
+    readonly polled: readonly string[] | null;
+    /** Whether it runs programs of a caller's choice. */
+    readonly commands: boolean;
+  },
+): ServiceEnvironment {
   return {
     ...serviceEnvironment(args, "worker"),
+    ...(args.polled !== null && { TASKIQ_WORKER_QUEUES: args.polled.join(",") }),
+    ...commandsEnvironment(args),
     TASKIQ_WORKER_SLOTS: String(args.slots),
     TASKIQ_PROBE_PORT: String(PROBE_PORT),
   };
@@ -116,6 +129,11 @@ function serviceEnvironment(args: EnvironmentArgs, name: ServiceRole): ServiceEn
     TASKIQ_METRICS_NAMESPACE: METRICS_NAMESPACE,
     TASKIQ_METRICS_STACK: args.prefix,
   };
+}
+
+/** Off is the runtime's default. */
+function commandsEnvironment({ commands }: { readonly commands: boolean }): { readonly TASKIQ_COMMANDS?: string } {
+  return commands ? { TASKIQ_COMMANDS: "on" } : {};
 }
 
 function role(name: ServiceRole): string {

@@ -25,6 +25,8 @@ export function apiStatements(
     payloads.readStatement(),
     payloads.writeStatement(),
     payloads.writeResultsStatement(),
+    // Workers of Python leave theirs there.
+    ...(queues.members.some(isPython) ? payloads.collectResultsStatements() : []),
     payloads.deleteStatement(),
     payloads.listStatement(),
     database.connectStatement(),
@@ -38,13 +40,13 @@ export function apiStatements(
 
 /** Workers: take messages, send them again or to the dead letters, read and write payloads, ask for protection. */
 export function workerStatements({ queues, payloads, database, cluster }: Parts): Statement[] {
-  const taskQueues = queues.members.map(({ queue }) => queue);
   return [
-    ...taskQueues.map((queue) => queue.consumeStatement()),
+    ...queues.members.filter((member) => !isPython(member)).map(({ queue }) => queue.consumeStatement()),
     // For who waited at a limit, and a copy of a doorbell that was received too often; those of a FIFO queue wait in their group.
     ...queues.members.filter(({ settings }) => settings.type === "standard").map(({ queue }) => queue.sendStatement()),
     ...queues.deadLetters.map((queue) => queue.sendStatement()),
     payloads.readStatement(),
+    ...payloads.readExtendedStatements(),
     payloads.writeStatement(),
     payloads.listStatement(),
     database.connectStatement(),
@@ -52,7 +54,20 @@ export function workerStatements({ queues, payloads, database, cluster }: Parts)
   ];
 }
 
-/** What starts containers: pull the image, write their lines. It hands no secret over: they read theirs themselves. */
-export function executionStatements(image: ImageLike, logs: readonly ServiceLog[]): Statement[] {
-  return [...image.pullStatements(), ...logs.map((log) => log.writeStatement())];
+/** Its messages are whole tasks, for workers that are none of ours. */
+const isPython = ({ settings }: Queues["members"][number]): boolean => settings.runtime.wire === "taskiq";
+
+/** What starts containers: pull the images, write their lines. It hands no secret over: they read theirs themselves. */
+export function executionStatements(images: readonly ImageLike[], logs: readonly ServiceLog[]): Statement[] {
+  return [...merged(images.flatMap((image) => image.pullStatements())), ...logs.map((log) => log.writeStatement())];
+}
+
+/** Every image says the same of its own repository: one statement for all of them. */
+function merged(statements: readonly Statement[]): Statement[] {
+  const bySid = new Map<string, Statement>();
+  for (const statement of statements) {
+    const resources = [...(bySid.get(statement.Sid)?.Resource ?? []), ...statement.Resource];
+    bySid.set(statement.Sid, { ...statement, Resource: [...new Set(resources)] });
+  }
+  return [...bySid.values()];
 }

@@ -89,7 +89,8 @@ export class Image extends pulumi.ComponentResource implements ImageLike {
   }
 }
 
-function givenImage(ref: string, { partition }: Account): ImageLike {
+/** An image that exists, used as it is. */
+export function givenImage(ref: string, { partition }: Account): ImageLike {
   const ecr = /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?\/([^:@]+)/.exec(ref);
   const [, accountId, region, repository] = ecr ?? [];
   const arn = pulumi.interpolate`arn:${partition}:ecr:${region}:${accountId}:repository/${repository}`;

@@ -10,12 +10,12 @@ import { Endpoints } from "./endpoints.ts";
 import { API_PORT, apiEnvironment, METRICS_NAMESPACE, migrateEnvironment, workerEnvironment } from "./environment.ts";
 import { Firewall } from "./firewall.ts";
 import { apiStatements, executionStatements, workerStatements } from "./grants.ts";
-import { createImage } from "./image.ts";
+import { createImage, givenImage } from "./image.ts";
 import { LoadBalancer } from "./load-balancer.ts";
 import { createNetwork } from "./network.ts";
 import { PayloadBucket } from "./payload-bucket.ts";
 import { accountOf, createProvider, stackTags } from "./provider.ts";
-import { createQueues } from "./queues.ts";
+import { createQueues, extendedPrefixes } from "./queues.ts";
 import { TaskRole } from "./roles.ts";
 import { ServiceLog } from "./service-log.ts";
 import type { Statement } from "./statement.ts";
@@ -55,7 +55,13 @@ const databasePlace = { subnetIds: network.databaseSubnetIds, securityGroupId: f
 const database = createDatabase("database", config, databasePlace, opts);
 const payloads = new PayloadBucket(
   "payloads",
-  { expireDays: config.payloadExpireDays, forceDestroy: !protect, tlsOnly: config.tlsOnly, account },
+  {
+    expireDays: config.payloadExpireDays,
+    extendedPrefixes: extendedPrefixes(config.queues),
+    forceDestroy: !protect,
+    tlsOnly: config.tlsOnly,
+    account,
+  },
   { ...opts, protect },
 );
 const queues = createQueues({ ...config, account }, opts);
@@ -73,6 +79,10 @@ const image = createImage(
   },
   opts,
 );
+const groups = config.workerGroups.map((group) => ({
+  ...group,
+  image: group.image === null ? image : givenImage(group.image, account),
+}));
 const cluster = new Cluster("cluster", { clusterName: prefix, account }, opts);
 const log = (name: "api" | "worker") =>
   new ServiceLog(
@@ -81,12 +91,13 @@ const log = (name: "api" | "worker") =>
     opts,
   );
 const logs = { api: log("api"), worker: log("worker") };
+const images = [...new Set([image, ...groups.map((group) => group.image)])];
 const parts = { queues, payloads, database, cluster };
 const scaledService = config.scalingDriver === "builtin" ? names.worker : null;
 const role = (name: string, description: string, statements: Statement[]) =>
   new TaskRole(name, { description, statements, account }, opts).arn;
 const roles = {
-  execution: role("execution", "Starts containers", executionStatements(image, [logs.api, logs.worker])),
+  execution: role("execution", "Starts containers", executionStatements(images, [logs.api, logs.worker])),
   api: role("api", "The API", apiStatements(parts, scaledService)),
   worker: role("worker", "The workers", workerStatements(parts)),
 };
@@ -145,6 +156,7 @@ const api = new ApiService(
     environment: apiEnvironment({
       ...environment,
       demo: config.demo,
+      commands: groups.some(({ commands }) => commands),
       auth: config.apiAuth,
       logsUrl: taskLogsUrl(account.region, logs.worker.logGroupName),
       scaling,
@@ -157,10 +169,12 @@ const api = new ApiService(
   },
   { ...opts, dependsOn: [firewall] },
 );
+const workerPlace = { place, taskRoleArn: roles.worker, securityGroupId: firewall.workerId, log: logs.worker };
+const afterApi = { ...opts, dependsOn: [api] };
 const worker = new WorkerService(
   "worker",
   {
-    place,
+    ...workerPlace,
     serviceName: names.worker,
     image: image.ref,
     size: config.workerSize,
@@ -168,13 +182,33 @@ const worker = new WorkerService(
     desired: config.workerDesired,
     spotPercent: config.workerSpotPercent,
     isScaled: config.scalingDriver !== "off",
-    environment: workerEnvironment({ ...environment, slots: config.workerSlots }),
-    taskRoleArn: roles.worker,
-    securityGroupId: firewall.workerId,
-    log: logs.worker,
+    environment: workerEnvironment({
+      ...environment,
+      slots: config.workerSlots,
+      polled: config.workerQueues,
+      commands: false,
+    }),
   },
-  { ...opts, dependsOn: [api] },
+  afterApi,
 );
+const workerGroups = groups.map(({ name, image, size, count, slots, queues: polled, commands }) => {
+  const { serviceName } = new WorkerService(
+    `worker-${name}`,
+    {
+      ...workerPlace,
+      serviceName: `${names.worker}-${name}`,
+      image: image.ref,
+      size,
+      min: count,
+      desired: count,
+      spotPercent: 0,
+      isScaled: false,
+      environment: workerEnvironment({ ...environment, slots, polled, commands }),
+    },
+    afterApi,
+  );
+  return { name, serviceName };
+});
 
 // How many workers there are, and whether all is well.
 const metrics = { namespace: METRICS_NAMESPACE, stack: prefix };
@@ -196,6 +230,7 @@ const dashboard = watch(
     loadBalancer,
     clusterName: prefix,
     serviceNames: { api: api.serviceName, worker: worker.serviceName },
+    workerGroups,
     logs: [logs.api, logs.worker],
     account,
   },

@@ -103,6 +103,11 @@ export function createQueues(args: QueuesArgs, opts: pulumi.ComponentResourceOpt
   };
 }
 
+/** Where the queues' producers put messages that are too large for SQS, each place once. */
+export function extendedPrefixes(queues: readonly QueueSettings[]): string[] {
+  return [...new Set(queues.flatMap(({ runtime: { accepts } }) => accepts?.extendedPrefix ?? []))];
+}
+
 function physicalName(prefix: string, { name, type }: Pick<QueueSettings, "name" | "type">): string {
   return `${prefix}-${name}${type === "fifo" ? ".fifo" : ""}`;
 }

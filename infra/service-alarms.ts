@@ -7,7 +7,21 @@ const BRIEFLY = { ...MINUTELY, periods: [3, 5], missing: "notBreaching" } as con
 const STEADILY = { ...MINUTELY, periods: [3, 3], missing: "notBreaching" } as const;
 
 export function serviceAlarms(watched: Watched): AlarmRule[] {
-  return [silentWorkers(watched), ...ownAlarms(watched), ...ecsAlarms(watched, "api"), ...ecsAlarms(watched, "worker")];
+  return [
+    silentWorkers(watched),
+    ...ownAlarms(watched),
+    ...ecsAlarms(watched, "api"),
+    ...ecsAlarms(watched, "worker"),
+    ...groupAlarms(watched),
+  ];
+}
+
+/** Each further worker service is watched as the first is. */
+function groupAlarms(watched: Watched): AlarmRule[] {
+  return (watched.workerGroups ?? []).flatMap(({ name, serviceName }) => {
+    const serviceNames = { ...watched.serviceNames, worker: serviceName };
+    return ecsAlarms({ ...watched, serviceNames }, "worker", `worker-${name}`);
+  });
 }
 
 /** Every worker writes a line every 20 s, so that none at all means that none lives. */
@@ -148,12 +162,12 @@ function ownAlarms(watched: Watched): AlarmRule[] {
   ];
 }
 
-function ecsAlarms(watched: Watched, service: "api" | "worker"): AlarmRule[] {
+function ecsAlarms(watched: Watched, service: "api" | "worker", label: string = service): AlarmRule[] {
   const inUse = (name: "CPU" | "memory", metricName: string): AlarmRule => ({
-    id: `${service}-${name.toLowerCase()}`,
+    id: `${label}-${name.toLowerCase()}`,
     severity: "warn",
     runbook: "container-size",
-    means: `The ${service} service uses more than 85 % of its ${name}.`,
+    means: `The ${label} service uses more than 85 % of its ${name}.`,
     todo: `Give its containers more ${name}, or run more of them.`,
     signal: serviceMetric(watched, service, metricName, "Average"),
     comparison: ">",
@@ -167,10 +181,10 @@ function ecsAlarms(watched: Watched, service: "api" | "worker"): AlarmRule[] {
     namespace: "ECS/ContainerInsights",
   });
   const tooFew: AlarmRule = {
-    id: `${service}-too-few`,
+    id: `${label}-too-few`,
     severity: "page",
     runbook: "too-few-tasks",
-    means: `For 10 minutes fewer ${service} containers run than are wanted.`,
+    means: `For 10 minutes fewer ${label} containers run than are wanted.`,
     todo: "Read the events of the service: capacity, a failing image, health checks.",
     signal: {
       expression: "desired - running",

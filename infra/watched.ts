@@ -23,6 +23,8 @@ export type Watched = {
   };
   readonly clusterName: pulumi.Input<string>;
   readonly serviceNames: { readonly api: pulumi.Input<string>; readonly worker: pulumi.Input<string> };
+  /** Further worker services. Default none. */
+  readonly workerGroups?: readonly { readonly name: string; readonly serviceName: pulumi.Input<string> }[];
   /** Null for a database that is not on RDS. What is left out leaves out the alarms that compare with it. */
   readonly database: {
     readonly instanceId: pulumi.Input<string>;
@@ -35,6 +37,7 @@ export type Watched = {
   readonly apiMin?: number;
   /** Fewest workers; with 0 their silence is an alarm only while something is queued. Default 1. */
   readonly workerMin?: number;
+  /** Most workers, of all services together. */
   readonly workerMax: number;
   /** Whether the cluster has Container Insights, which counts tasks and costs extra. Default false. */
   readonly containerInsights?: boolean;

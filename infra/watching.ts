@@ -17,6 +17,7 @@ export type WatchedParts = {
   readonly loadBalancer: LoadBalancer;
   readonly clusterName: string;
   readonly serviceNames: { readonly api: pulumi.Output<string>; readonly worker: pulumi.Output<string> };
+  readonly workerGroups: NonNullable<Watched["workerGroups"]>;
   readonly logs: readonly ServiceLog[];
   readonly account: Account;
 };
@@ -34,6 +35,7 @@ export function watch(
     loadBalancer: { arnSuffix: loadBalancer.arnSuffix, targetGroupArnSuffix: loadBalancer.targetGroupArnSuffix },
     clusterName: parts.clusterName,
     serviceNames: parts.serviceNames,
+    workerGroups: parts.workerGroups,
     database:
       database.instanceId === null
         ? null
@@ -45,7 +47,8 @@ export function watch(
     logGroupNames: parts.logs.map((log) => log.logGroupName),
     apiMin: config.apiMin,
     workerMin: config.workerMin,
-    workerMax: config.workerMax,
+    // Workers say how many there are in all.
+    workerMax: config.workerGroups.reduce((sum, { count }) => sum + count, config.workerMax),
   };
   const topic = config.alarmTopicArn === null ? {} : { topicArn: config.alarmTopicArn };
   const alarms = config.alarms ? new Alarms("alarms", { ...watched, ...topic }, opts) : null;

@@ -100,6 +100,43 @@ const WRONG: readonly [string, unknown, Record<string, unknown>, string][] = [
   ["workerMemory", 18_432, { workerCpu: 8_192 }, "expected 16384 to 61440 in steps of 4096"],
   ["workerSlots", 0, {}, "expected an integer from 1 to 1000"],
   ["workerSpotPercent", 101, {}, "expected an integer from 0 to 100"],
+  ["workerGroups", "batch", {}, "expected a list of groups of workers"],
+  [
+    "workerGroups",
+    [{ name: "batch", queues: ["reports"] }],
+    {},
+    "expected queues that workers of ours serve (default, ordered), which reports is not",
+  ],
+  [
+    "workerGroups",
+    [{ name: "batch", queues: ["py"] }],
+    { queues: [{ name: "default" }, { name: "py", wire: "taskiq", results: { basePath: "results/py" } }] },
+    "expected queues that workers of ours serve (default), which py is not",
+  ],
+  [
+    "workerGroups",
+    [{ name: "all", queues: ["default", "ordered"] }],
+    {},
+    "expected groups that leave a queue to the first worker service",
+  ],
+  [
+    "workerGroups",
+    [{ name: "batch", queues: ["ordered"], cpu: 300 }],
+    {},
+    "expected for batch a cpu out of 256, 512, 1024, 2048, 4096, 8192, 16384, which is what Fargate has",
+  ],
+  [
+    "workerGroups",
+    [{ name: "batch", queues: ["ordered"], cpu: 4_096 }],
+    {},
+    "expected for batch a memory of 8192 to 30720 in steps of 1024, which is what Fargate has for 4096 CPU units",
+  ],
+  [
+    "workerMin",
+    0,
+    { workerGroups: [{ name: "batch", queues: ["ordered"] }] },
+    "expected at least 1, as there are workerGroups",
+  ],
   ["scalingDriver", "both", {}, "expected one of cloudwatch, builtin, off"],
   ["scalingPerWorker", 0, {}, "expected an integer from 1 to 10000"],
   ["scalingOutAbove", 5, {}, "expected at least scalingInBelow (10)"],
@@ -206,7 +243,7 @@ describe("a wrong value", () => {
       "taskiq-aws:queues[1].name: expected up to 40 lower-case letters, digits and hyphens that start with a letter",
       "taskiq-aws:queues[1].fair: expected true or false",
       "taskiq-aws:queues[1].visibilitySeconds: expected an integer from 0 to 43200",
-      "taskiq-aws:queues[1]: expected only name, type, fair, visibilitySeconds, retentionSeconds, maxReceiveCount, order, delayByPriority, weight, maxSlots, maxRunning, perSecond",
+      "taskiq-aws:queues[1]: expected only name, type, fair, visibilitySeconds, retentionSeconds, maxReceiveCount, order, delayByPriority, weight, maxSlots, maxRunning, perSecond, accepts, results, wire",
     ]);
   });
 
@@ -216,11 +253,109 @@ describe("a wrong value", () => {
     [[{ name: "default" }, { name: "dead-letter" }], "queues[1].name: expected none of the stack's own names"],
     [[{ name: "default" }, { name: "o", type: "fifo", fair: true }], "queues[1].fair: expected false on a FIFO queue"],
     [
+      [{ name: "default" }, { name: "py", wire: "taskiq" }],
+      'queues[1].results: expected {"basePath": …} that nothing else uses',
+    ],
+    [
+      [{ name: "default" }, { name: "py", wire: "taskiq", type: "fifo", results: { basePath: "results/py" } }],
+      'queues[1].type: expected "standard" on a queue with wire "taskiq"',
+    ],
+    [
+      [{ name: "default" }, { name: "py", wire: "taskiq", results: { basePath: "results" } }],
+      "queues[1].results.basePath: expected a place under results/ that no other queue has",
+    ],
+    [
+      [
+        { name: "default", accepts: {}, results: { basePath: "results/py/" } },
+        { name: "py", wire: "taskiq", results: { basePath: "results/py" } },
+      ],
+      "queues[1].results.basePath: expected a place under results/ that no other queue has",
+    ],
+    [
+      [
+        { name: "default", accepts: {}, results: { basePath: "results/py-extended" } },
+        { name: "py", wire: "taskiq", results: { basePath: "results/py" } },
+      ],
+      "queues[1].results.basePath: expected a place under results/ that no other queue has",
+    ],
+    [
       [{ name: "default" }, ...Array.from({ length: 10 }, (_, index) => ({ name: `q${index}` }))],
       "queues: expected at most 10 queues of type standard",
     ],
   ])("between queues is refused: %j", async (queues, says) => {
     expect((await problems({ queues })).join("\n")).toContain(says);
+  });
+});
+
+describe("a queue for neighbours in Python", () => {
+  const RESULT = "expected results or a place under it, such as results/NAME: the bucket takes results nowhere else";
+  const EXTENDED =
+    "expected nothing, or a place in the payload bucket that ends in a slash, such as large/, and not v1/";
+
+  it.each([
+    [{ wire: "python" }, "wire: expected doorbell or taskiq"],
+    [{ accepts: true }, "accepts: expected an object with tasks, tenant and extendedPrefix, each if at all"],
+    [
+      { accepts: { task: ["sleep"] } },
+      "accepts: expected an object with tasks, tenant and extendedPrefix, each if at all",
+    ],
+    [{ accepts: { tasks: [] } }, "accepts.tasks: expected a list of names of tasks"],
+    [{ accepts: { tasks: [""] } }, "accepts.tasks[0]: expected a list of names of tasks"],
+    [{ accepts: { tenant: "a b" } }, "accepts.tenant: expected 1 to 100 letters, digits and any of ._-"],
+    [{ accepts: { extendedPrefix: "v1/" } }, `accepts.extendedPrefix: ${EXTENDED}`],
+    [{ accepts: { extendedPrefix: "v" } }, `accepts.extendedPrefix: ${EXTENDED}`],
+    [{ accepts: { extendedPrefix: "*/" } }, `accepts.extendedPrefix: ${EXTENDED}`],
+    [{ accepts: { extendedPrefix: "/" } }, `accepts.extendedPrefix: ${EXTENDED}`],
+    [{ results: "results" }, "results: expected an object with basePath"],
+    [{ results: {} }, `results.basePath: ${RESULT}`],
+    [{ results: { basePath: "" } }, `results.basePath: ${RESULT}`],
+    [{ results: { basePath: "resultsets/a" } }, `results.basePath: ${RESULT}`],
+    [{ results: { basePath: "results/*" } }, `results.basePath: ${RESULT}`],
+  ])("is refused with %j", async (options, says) => {
+    const lines = await problems({ queues: [{ name: "default", ...options }] });
+    expect(lines.map((line) => line.split(", got")[0]).join()).toContain(`taskiq-aws:queues[0].${says}`);
+  });
+
+  it("is accepted with all that it may have", async () => {
+    const queues = [
+      {
+        name: "default",
+        accepts: { tasks: ["sleep"], tenant: "shop", extendedPrefix: "large/" },
+        results: { basePath: "results" },
+      },
+      { name: "open", accepts: {}, results: { basePath: "results/open/" } },
+      { name: "py", wire: "taskiq", results: { basePath: "results/py" } },
+    ];
+    expect(await problems({ queues })).toEqual([]);
+  });
+});
+
+describe("a group of workers", () => {
+  const group = { name: "batch", queues: ["ordered"] };
+
+  it.each([
+    [[{ ...group, name: "Batch" }], "[0].name: expected up to 20 lower-case letters, digits and hyphens"],
+    [[{ ...group, name: "batch-" }], "[0].name: expected up to 20 lower-case letters, digits and hyphens"],
+    [[{ ...group, name: "a".repeat(21) }], "[0].name: expected up to 20 lower-case letters, digits and hyphens"],
+    [[{ name: "batch" }], "[0].queues: expected a list of names of queues"],
+    [[{ ...group, queues: [] }], "[0].queues: expected a list of names of queues"],
+    [[{ ...group, queues: ["ordered", "ordered"] }], "[0].queues: expected a list of names of queues"],
+    [[{ ...group, slots: 0 }], "[0].slots: expected an integer from 1 to 1000"],
+    [[{ ...group, cpu: 128 }], "[0].cpu: expected CPU units that Fargate has"],
+    [[{ ...group, memory: 256 }], "[0].memory: expected MiB that Fargate has"],
+    [[{ ...group, image: "an image" }], "[0].image: expected the name of an image"],
+    [[{ ...group, commands: "on" }], "[0].commands: expected true or false"],
+    [[{ ...group, count: -1 }], "[0].count: expected an integer from 0 to 1000"],
+    [[{ ...group, min: 1 }], "[0]: expected only name, queues, slots, cpu, memory, image, commands, count"],
+    [["batch"], "[0]: expected an object"],
+    [[group, { ...group, queues: ["default"] }], "[1].name: expected a name no other group has"],
+    [[group, { ...group, name: "second" }], "[1].queues[0]: expected a queue of one group only, and batch has ordered"],
+  ])("is refused as %j", async (workerGroups, says) => {
+    expect((await problems({ workerGroups })).join("\n")).toContain(`taskiq-aws:workerGroups${says}`);
+  });
+
+  it("may be the only one that is always there where nobody scales", async () => {
+    expect(await problems({ workerGroups: [group], workerMin: 0, scalingDriver: "off" })).toEqual([]);
   });
 });
 

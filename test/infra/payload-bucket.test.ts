@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { PAYLOAD_PREFIX, PayloadBucket, type PayloadBucketArgs, RESULT_PREFIX } from "../../infra/payload-bucket.ts";
+import { PayloadBucket, type PayloadBucketArgs } from "../../infra/payload-bucket.ts";
+import { PAYLOAD_PREFIX, RESULT_PREFIX } from "../../infra/payload-prefixes.ts";
 import { openPayloadStore } from "../../runtime/payload/s3.ts";
 import { ACCOUNT, deploy, PARTITION, policyOf, REGION, resolved } from "./support.ts";
 
@@ -22,6 +23,8 @@ const made = (args: Partial<PayloadBucketArgs> = {}) =>
         bucket.deleteStatement(),
         bucket.listStatement(),
       ],
+      extended: bucket.readExtendedStatements(),
+      collect: bucket.collectResultsStatements(),
     };
   });
 
@@ -101,6 +104,38 @@ describe("the payload bucket", () => {
     ]);
   });
 
+  it("takes large messages of other producers where told to, and lets them be read, by the ending of their keys", async () => {
+    const { find, outputs } = await made({ extendedPrefixes: ["", "large/"] });
+    const { Statement: statements } = policyOf(find("aws:s3/bucketPolicy:BucketPolicy").inputs.policy);
+    const keys = [`${BUCKET}/*.json`, `${BUCKET}/large/*.json`];
+    expect(statements.find(({ Sid }) => Sid === "DenyWritesElsewhere")).toMatchObject({
+      NotResource: [`${BUCKET}/v1/*`, `${BUCKET}/results/*`, ...keys],
+    });
+    expect(await resolved(outputs.extended)).toEqual([
+      {
+        Sid: "ReadMessagesInPayloads",
+        Effect: "Allow",
+        Action: ["s3:GetObject"],
+        Resource: keys,
+        Condition: { StringEquals: { "aws:ResourceAccount": ACCOUNT } },
+      },
+    ]);
+    expect(await resolved((await made()).outputs.extended)).toEqual([]);
+  });
+
+  it("deletes large messages by age where they have a place of their own", async () => {
+    const { find } = await made({ extendedPrefixes: ["", "large/", "results/large/"] });
+    const { rules } = find("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration").inputs as {
+      rules: { id: string; filter: object }[];
+    };
+    expect(rules.map(({ id, filter }) => [id, filter])).toEqual([
+      ["payloads", { prefix: "v1/" }],
+      ["results", { prefix: "results/" }],
+      ["messages-large/", { prefix: "large/" }],
+      ["leftovers", { prefix: "" }],
+    ]);
+  });
+
   it("has grants on its prefixes, which a stranger's bucket of the same name does not satisfy", async () => {
     const { outputs } = await made();
     const ours = { StringEquals: { "aws:ResourceAccount": ACCOUNT } };
@@ -117,6 +152,10 @@ describe("the payload bucket", () => {
       grant("WriteResultsToPayloads", "s3:PutObject", `${BUCKET}/results/*`),
       grant("DeletePayloads", "s3:DeleteObject", `${BUCKET}/v1/*`),
       grant("ListPayloads", "s3:ListBucket", BUCKET),
+    ]);
+    expect(await resolved(outputs.collect)).toEqual([
+      grant("ReadResultsInPayloads", "s3:GetObject", `${BUCKET}/results/*`),
+      grant("DeleteResultsInPayloads", "s3:DeleteObject", `${BUCKET}/results/*`),
     ]);
   });
 

@@ -17,7 +17,7 @@ import {
   tlsOnly,
   WILDCARD_EXCEPTIONS,
 } from "./policies.ts";
-import { deployProgram, PRODUCTION, stackFile } from "./program.ts";
+import { deployProgram, GROUPED, NEIGHBOURS, PRODUCTION, stackFile } from "./program.ts";
 import type { Inputs, RecordedResource } from "./support.ts";
 
 const SETTINGS: Settings = { ingressCidrs: ["203.0.113.0/24"], isProtected: true, isTlsOnly: true };
@@ -51,6 +51,8 @@ describe("a wildcard", () => {
     [allow(["sqs:SendMessage"], ["arn:aws:sqs:*:111122223333:jobs"]), "on arn:aws:sqs:*:111122223333:jobs"],
     [allow(["ecs:UpdateService"], ["arn:aws:ecs:us-east-1:1:service/*"]), "on arn:aws:ecs:us-east-1:1:service/*"],
     [allow(["s3:GetObject"], ["arn:aws:s3:::*"]), "on arn:aws:s3:::*"],
+    [allow(["s3:GetObject"], ["arn:aws:s3:::*.json"]), "on arn:aws:s3:::*.json"],
+    [allow(["ecs:StopTask"], ["arn:aws:ecs:us-east-1:1:task/a/*.json"]), "on arn:aws:ecs:us-east-1:1:task/a/*.json"],
     [allow(["sqs:SendMessage", "ecr:GetAuthorizationToken"], ["*"]), "on *"],
     [
       recorded("aws:iam/policy:Policy", {
@@ -82,6 +84,7 @@ describe("a wildcard", () => {
 
   it.each([
     allow(["s3:GetObject"], ["arn:aws:s3:::payloads/v1/*"]),
+    allow(["s3:GetObject"], ["arn:aws:s3:::payloads/*.json"]),
     allow(["ecs:UpdateTaskProtection"], ["arn:aws:ecs:us-east-1:111122223333:task/cluster/*"]),
     allow(["logs:PutLogEvents"], ["arn:aws:logs:us-east-1:111122223333:log-group:/taskiq/x/api:log-stream:*"]),
     allow(["ecr:GetAuthorizationToken"], ["*"]),
@@ -294,6 +297,18 @@ describe.each([
     PRODUCTION,
     { stack: "production" },
     { ingressCidrs: ["203.0.113.0/24", "198.51.100.7/32"], isProtected: true, isTlsOnly: true },
+  ],
+  [
+    "with neighbours in Python",
+    NEIGHBOURS,
+    { stack: "neighbours" },
+    { ingressCidrs: ["10.80.0.0/16"], isProtected: true, isTlsOnly: true },
+  ],
+  [
+    "with a group of workers",
+    GROUPED,
+    { stack: "grouped" },
+    { ingressCidrs: ["10.80.0.0/16"], isProtected: true, isTlsOnly: true },
   ],
   [
     "on an emulator",

@@ -243,12 +243,16 @@ function statements(resources: readonly RecordedResource[], where: Readonly<Reco
   });
 }
 
-/** One resource, or everything below one: a wildcard only at the end, after a name that is complete. */
+/**
+ * One resource, or everything below one: a wildcard only at the end, after a name that is complete. In a bucket it may stand before
+ * an ending, for keys that are told apart by it.
+ */
 function isSpecific(arn: string): boolean {
   const [, , service = "", region = "", account = "", ...rest] = arn.split(":");
   const name = rest.join(":");
-  const below = /^(?<owner>[^*?]+)[/:]\*$/.exec(name)?.groups?.owner;
-  const hasOwner = below !== undefined && (service === "s3" || /[/:]/.test(below));
+  const below = /^(?<owner>[^*?]+)[/:]\*(?<ending>\.[a-z]+)?$/.exec(name)?.groups;
+  const hasOwner =
+    below !== undefined && (service === "s3" || (below.ending === undefined && /[/:]/.test(below.owner ?? "")));
   return !/[*?]/.test(service + region + account) && name !== "" && (!/[*?]/.test(name) || hasOwner);
 }
 

@@ -83,6 +83,33 @@ export const PRODUCTION: Record<string, unknown> = {
   alarmTopicArn: "arn:aws:sns:us-east-1:111122223333:alarms",
 };
 
+/** Queues that are shared with producers and workers in Python. */
+export const NEIGHBOURS: Record<string, unknown> = {
+  queues: [
+    { name: "default" },
+    { name: "shop", accepts: { tasks: ["sleep"], tenant: "shop" }, results: { basePath: "results" } },
+    { name: "crm", accepts: { extendedPrefix: "crm/" }, results: { basePath: "results/crm/" } },
+    { name: "models", wire: "taskiq", results: { basePath: "results/models" } },
+  ],
+};
+
+/** A second worker service with an image of its own, as for programs in Python. */
+export const GROUPED: Record<string, unknown> = {
+  queues: [{ name: "default" }, { name: "ordered", type: "fifo" }, { name: "reports" }, { name: "batch" }],
+  workerGroups: [
+    {
+      name: "programs",
+      queues: ["reports", "batch"],
+      slots: 2,
+      cpu: 2_048,
+      memory: 4_096,
+      image: "111122223333.dkr.ecr.us-east-1.amazonaws.com/taskiq-python@sha256:0456",
+      commands: true,
+      count: 3,
+    },
+  ],
+};
+
 function qualified(config: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(config).map(([key, value]) => [key.includes(":") ? key : `taskiq-aws:${key}`, value]),
