@@ -1,42 +1,12 @@
 /** What has to hold between keys of the configuration. Each rule says which key to change, and what it should be. */
 import { isPrefix, type KeyName, PLATFORMS, PREFIX_RULE, type Values } from "./config-keys.ts";
-
-export type Rule = {
-  /** The key to change, and what else the rule reads. */
-  readonly name: KeyName;
-  readonly reads: readonly KeyName[];
-  holds(values: Values, stack: string): boolean;
-  expected(values: Values, stack: string): string;
-  /** What to do. */
-  readonly hint: string;
-};
+import type { Rule } from "./config-rule.ts";
+import { CPUS, fargateFits, fargateMemory } from "./fargate-size.ts";
+import { GROUP_RULES } from "./worker-group-rules.ts";
 
 /** The start of every physical name. */
 export function prefixOf({ namePrefix }: Pick<Values, "namePrefix">, stack: string): string {
   return namePrefix ?? `taskiq-${stack}`;
-}
-
-/** Memory that Fargate has for so many CPU units, in MiB: from, to, in steps of. */
-const FARGATE: Readonly<Record<number, readonly [number, number, number]>> = {
-  512: [1_024, 4_096, 1_024],
-  1024: [2_048, 8_192, 1_024],
-  2048: [4_096, 16_384, 1_024],
-  4096: [8_192, 30_720, 1_024],
-  8192: [16_384, 61_440, 4_096],
-  16384: [32_768, 122_880, 8_192],
-};
-const CPUS = [256, ...Object.keys(FARGATE).map(Number)];
-
-function fargateFits(cpu: number, memory: number): boolean {
-  if (cpu === 256) return [512, 1_024, 2_048].includes(memory);
-  const [from, to, step] = FARGATE[cpu] ?? [1, 0, 1];
-  return memory >= from && memory <= to && (memory - from) % step === 0;
-}
-
-function fargateMemory(cpu: number): string {
-  if (cpu === 256) return "512, 1024 or 2048, which is what Fargate has for 256 CPU units";
-  const [from, to, step] = FARGATE[cpu] ?? [0, 0, 0];
-  return `${from} to ${to} in steps of ${step}, which is what Fargate has for ${cpu} CPU units`;
 }
 
 function fargateRules(cpu: "apiCpu" | "workerCpu", memory: "apiMemory" | "workerMemory"): Rule[] {
@@ -85,70 +55,6 @@ function subnetRule(name: "publicSubnetIds" | "privateSubnetIds", isNeeded: (val
     hint: "A load balancer and a database need two zones.",
   };
 }
-
-/** The queues that workers of ours serve. */
-function servedQueues({ queues }: Pick<Values, "queues">): string[] {
-  return queues.filter(({ wire }) => wire !== "taskiq").map(({ name }) => name);
-}
-
-/** Those of them that no group has, which the first worker service serves. */
-export function remainingQueues(values: Pick<Values, "queues" | "workerGroups">): string[] {
-  return servedQueues(values).filter((name) => !values.workerGroups.some(({ queues }) => queues.includes(name)));
-}
-
-/** CPU units and MiB of a task of the group, which has the size of the other workers where it does not say. */
-export function sizeOfGroup(
-  { cpu, memory }: Values["workerGroups"][number],
-  { workerCpu, workerMemory }: Pick<Values, "workerCpu" | "workerMemory">,
-): { readonly cpu: number; readonly memory: number } {
-  return { cpu: cpu ?? workerCpu, memory: memory ?? workerMemory };
-}
-
-const unknownQueueOf = (values: Values) =>
-  values.workerGroups.flatMap(({ queues }) => queues).find((name) => !servedQueues(values).includes(name));
-
-const misfitOf = (values: Values) =>
-  values.workerGroups
-    .map((group) => ({ name: group.name, ...sizeOfGroup(group, values) }))
-    .find(({ cpu, memory }) => !CPUS.includes(cpu) || !fargateFits(cpu, memory));
-
-const GROUP_RULES: readonly Rule[] = [
-  {
-    name: "workerGroups",
-    reads: ["queues"],
-    holds: (values) => unknownQueueOf(values) === undefined,
-    expected: (values) =>
-      `queues that workers of ours serve (${servedQueues(values).join(", ")}), which ${unknownQueueOf(values)} is not`,
-    hint: "Correct the name or add the queue; those with wire taskiq are served by workers of Python.",
-  },
-  {
-    name: "workerGroups",
-    reads: ["queues"],
-    holds: (values) => values.workerGroups.length === 0 || remainingQueues(values).length > 0,
-    expected: () => "groups that leave a queue to the first worker service",
-    hint: "Take a queue out of its group; the keys worker… are for the queues that no group has.",
-  },
-  {
-    name: "workerGroups",
-    reads: ["workerCpu", "workerMemory"],
-    holds: (values) => misfitOf(values) === undefined,
-    expected: (values) => {
-      const { name, cpu } = misfitOf(values)!; // the rule does not hold
-      return CPUS.includes(cpu)
-        ? `for ${name} a memory of ${fargateMemory(cpu)}`
-        : `for ${name} a cpu out of ${CPUS.join(", ")}, which is what Fargate has`;
-    },
-    hint: "What a group leaves out is that of workerCpu and workerMemory.",
-  },
-  {
-    name: "workerMin",
-    reads: ["workerGroups", "scalingDriver"],
-    holds: ({ workerMin, workerGroups, scalingDriver }) =>
-      workerMin > 0 || workerGroups.length === 0 || scalingDriver === "off",
-    expected: () => "at least 1, as there are workerGroups",
-    hint: "The first worker is started when there is none at all, and workers of a group are some.",
-  },
-];
 
 /** Wider than any network of one's own. */
 const isWide = (cidr: string) => Number(cidr.split("/")[1]) < 8;

@@ -7,9 +7,10 @@ import type { z } from "zod";
 import type { QueueOptions } from "../runtime/model/queue.ts";
 import { DEFAULT_POLICY, type ScalingPolicy } from "../runtime/model/scaling.ts";
 import { KEYS, type Key, type KeyName, PLATFORMS, type Values } from "./config-keys.ts";
-import { prefixOf, RULES, remainingQueues, sizeOfGroup } from "./config-rules.ts";
+import { prefixOf, RULES } from "./config-rules.ts";
 import { given } from "./queue-keys.ts";
 import { closest } from "./suggestion.ts";
+import { remainingQueues, sizeOfGroup } from "./worker-group-rules.ts";
 
 export type QueueSettings = {
   readonly name: string;

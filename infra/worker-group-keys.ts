@@ -1,4 +1,4 @@
-/** Further worker services as they are written in the stack file. What has to hold between them and other keys is in config-rules.ts. */
+/** Further worker services as they are written in the stack file. What has to hold between them and other keys is in worker-group-rules.ts. */
 import { z } from "zod";
 
 const FIELDS = {
