@@ -2,6 +2,8 @@
  * The configuration, and the only reader of `process.env`. The variables themselves are in config-table.ts.
  * Whatever is wrong is reported at once, with what was expected, what came and what to do: a container that is
  * restarted once for each mistake takes an afternoon to configure.
+ *
+ * Over 300 lines, because there are many settings: the type of each, with what it means to the code, and the variable it is made of.
  */
 import { z } from "zod";
 import { NO_FILE, readConfigFile } from "./config-file.ts";

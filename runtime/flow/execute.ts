@@ -1,4 +1,7 @@
-/** Run the handler of one attempt. Returns an outcome, never throws: whatever a handler does, there is something to record. */
+/**
+ * Run the handler of one attempt. Returns an outcome, never throws: whatever a handler does, there is something to record.
+ * Over 300 lines: one for each way to end, and they exclude each other only where they stand together.
+ */
 
 import type { Context, HostContext, TaskLog } from "../define/context.ts";
 import { RetryableError, TerminalError } from "../define/errors.ts";

@@ -5,6 +5,8 @@
  * A step is tried like a task: by its schema, with its own timeout, grace time and retries, and what it returns goes through JSON. What concerns
  * the fleet does not apply to it: queue, priority, ordering key, limits. A run whose steps failed is a task that succeeded: only so is there a
  * record, and its `state` says how the run ended. An abort of the task aborts the steps that run, and ends it without a record.
+ *
+ * Over 300 lines: the loop over the steps and the attempts in it share the run, its clock and its abort.
  */
 
 import { v5 as uuidv5 } from "uuid";

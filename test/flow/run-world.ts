@@ -1,4 +1,5 @@
 /** Runs on a real database, moved step by step by the flow's own statements: the part of workers is played here, with their deaths and doubles. */
+
 import { createRegistry } from "../../runtime/define/registry.ts";
 import { cancelRun } from "../../runtime/flow/cancel-run.ts";
 import { type ClaimedTask, type ClaimOptions, claim } from "../../runtime/flow/claim.ts";
@@ -13,13 +14,13 @@ import { createRunWriter, type RunWriter } from "../../runtime/flow/submit-run.t
 import type { Graph } from "../../runtime/model/graph.ts";
 import type { RunState } from "../../runtime/model/run.ts";
 import type { TaskState } from "../../runtime/model/task.ts";
-import type { PayloadStore } from "../../runtime/payload/payload.ts";
 import type { Database } from "../../runtime/postgres/pool.ts";
 import type { Queue } from "../../runtime/queue/queue.ts";
 import { createQueueSet } from "../../runtime/queue/queue-set.ts";
 import { createStepInputs } from "../../runtime/worker/step-input.ts";
 import { playStep, type StepInput, testStep } from "../support/graphs.ts";
 import { ask } from "../support/tasks.ts";
+import { NO_PAYLOADS } from "../support/unused-payloads.ts";
 
 export const LEASE_MS = 60_000;
 
@@ -44,11 +45,6 @@ export type Ended =
     }
   | { readonly kind: "failure"; readonly task: ClaimedTask; readonly code: string; readonly repeated: boolean }
   | { readonly kind: "expansion"; readonly task: ClaimedTask; readonly elements: readonly NewElement[] };
-
-/** Nothing of these tests is large enough for it. */
-export const NO_PAYLOADS = new Proxy({} as PayloadStore, {
-  get: (_, name) => () => Promise.reject(new Error(`expected no large payload, got ${String(name)}`)),
-});
 
 export function createRunWorld(database: Database) {
   const registry = createRegistry([testStep()]);

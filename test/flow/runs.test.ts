@@ -12,7 +12,8 @@ import type { PayloadStore } from "../../runtime/payload/payload.ts";
 import { type Database, openDatabase } from "../../runtime/postgres/pool.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { ask, clearTasks, readOutbox, readTask } from "../support/tasks.ts";
-import { createRunWorld, NO_PAYLOADS, type RunWorld } from "./run-world.ts";
+import { NO_PAYLOADS } from "../support/unused-payloads.ts";
+import { createRunWorld, type RunWorld } from "./run-world.ts";
 
 let testDatabase: TestDatabase;
 let database: Database;

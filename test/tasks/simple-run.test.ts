@@ -1,4 +1,5 @@
 /** Longer than most: what holds for a task holds for a step of such a run, and is shown again for it. */
+
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { v5 as uuidv5 } from "uuid";
@@ -12,11 +13,11 @@ import { defineTask, type TaskOptions } from "../../runtime/define/task.ts";
 import { openLog } from "../../runtime/log.ts";
 import type { Graph, Step } from "../../runtime/model/graph.ts";
 import type { AbortReason } from "../../runtime/model/task.ts";
-import type { PayloadStore } from "../../runtime/payload/payload.ts";
 import { createSimpleRun } from "../../runtime/tasks/simple-run.ts";
 import { expectedOf, graphs, testStep } from "../support/graphs.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { until } from "../support/until.ts";
+import { NO_PAYLOADS as payloads } from "../support/unused-payloads.ts";
 
 const RUN_ID = "0199e1c0-5a5c-7000-8000-000000000001";
 const ONCE = { maxAttempts: 1 };
@@ -24,18 +25,6 @@ const AGAIN = { maxAttempts: 3, backoffMs: 0, maxBackoffMs: 0 };
 
 const ref = (path: string) => ({ $ref: path });
 const log = openLog({ level: "error", format: "json", service: "test", write: () => {} });
-const unused = () => Promise.reject(new Error("expected no use of the payload store"));
-const payloads: PayloadStore = {
-  bucket: "unused",
-  put: unused,
-  get: unused,
-  getFrom: unused,
-  putAt: unused,
-  listAt: unused,
-  removeAt: unused,
-  remove: unused,
-  ping: unused,
-};
 
 type Handler = (input: never, ctx: Context) => unknown;
 

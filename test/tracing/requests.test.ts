@@ -1,4 +1,5 @@
 /** From the headers of a request into the rows: the spans of the API, and what passes through it without any. */
+
 import { type Context, context, propagation, ROOT_CONTEXT, SpanKind, trace } from "@opentelemetry/api";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -12,13 +13,13 @@ import { createRunSubmitter } from "../../runtime/flow/runs.ts";
 import { createSubmitter } from "../../runtime/flow/submit.ts";
 import { createRunWriter } from "../../runtime/flow/submit-run.ts";
 import { openLog } from "../../runtime/log.ts";
-import type { PayloadStore } from "../../runtime/payload/payload.ts";
 import { openDatabase } from "../../runtime/postgres/pool.ts";
 import { openQueues, type SqsQueues } from "../../runtime/queue/sqs.ts";
 import type { Tracing } from "../../runtime/tracing/tracing.ts";
 import { createPlace, openTestApi, type PlaceKept, type TestApi } from "../api/test-api.ts";
 import { ask } from "../support/tasks.ts";
 import { until } from "../support/until.ts";
+import { NO_PAYLOADS as payloads } from "../support/unused-payloads.ts";
 import { useRecorder } from "./recorder.ts";
 
 const recorder = useRecorder();
@@ -31,18 +32,6 @@ const STATE = "rojo=00f067aa0ba902b7";
 
 const echo = defineTask({ name: "echo", input: z.unknown(), run: (input) => input });
 const log = openLog({ level: "silent", format: "json", service: "test", write: () => {} });
-const unused = () => Promise.reject(new Error("expected no use of the payload store"));
-const payloads: PayloadStore = {
-  bucket: "unused",
-  put: unused,
-  get: unused,
-  getFrom: unused,
-  putAt: unused,
-  listAt: unused,
-  removeAt: unused,
-  remove: unused,
-  ping: unused,
-};
 
 let place: PlaceKept;
 let queues: SqsQueues;

@@ -4,10 +4,10 @@ import type { ClaimedTask } from "../../runtime/flow/claim.ts";
 import { elementKey, type Graph } from "../../runtime/model/graph.ts";
 import { type Database, openDatabase } from "../../runtime/postgres/pool.ts";
 import { createStepInputs, type StepInputs } from "../../runtime/worker/step-input.ts";
-import { NO_PAYLOADS } from "../flow/run-world.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { createRun } from "../support/runs.ts";
 import { clearTasks } from "../support/tasks.ts";
+import { NO_PAYLOADS } from "../support/unused-payloads.ts";
 
 const MAX_BYTES = 400;
 

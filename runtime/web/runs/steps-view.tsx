@@ -88,7 +88,9 @@ const COLUMNS: readonly Column<Row>[] = [
 export function StepsView({ live, createdMs, selection, pickStep }: StepsViewProps) {
   const [params] = useParams();
   const text = params.get("find") ?? "";
-  const sort = SORTS.find(([name]) => name !== "" && name === params.get("sort"))?.[0] || "graph";
+  const wanted = params.get("sort");
+  const names = SORTS.map(([name]) => name);
+  const sort = names.find((name): name is StepSort => name !== "" && name === wanted) ?? "graph";
   const chosen = params.getAll("state").join();
   const rows = useMemo(() => {
     const states = TASK_STATES.filter((state) => chosen.split(",").includes(state));
