@@ -1,4 +1,5 @@
 /** What a handler can know and say while it runs. */
+import type { PipesReports } from "../pipes/session.ts";
 
 export type Context = {
   readonly taskId: string;
@@ -31,6 +32,11 @@ export type Context = {
    *   `process`, where results are taken by references only
    */
   parent(key: string): AsyncIterable<unknown>;
+  /**
+   * What a Dagster asset that started this task by Pipes is told, where the definition allows it with `pipes`. Otherwise, in tasks that Dagster did
+   * not start, and in `commit`, `pipes.context` is null and reports go nowhere.
+   */
+  readonly pipes: PipesReports;
 };
 
 /**

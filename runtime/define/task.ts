@@ -4,6 +4,7 @@ import { inspect } from "node:util";
 import { z } from "zod";
 import { TaskiqError } from "../errors.ts";
 import { POLICY_LIMITS, PRIORITY_LIMITS, type TaskPolicy } from "../model/task.ts";
+import { type PipesOptions, type PipesPlaces, withPipes } from "../pipes/session.ts";
 import type { CommitClient, Context } from "./context.ts";
 
 export type TaskOptions<Schema extends z.ZodType, Output> = {
@@ -52,10 +53,18 @@ export type TaskOptions<Schema extends z.ZodType, Output> = {
    * `perSecond`: most starts a second, above 0; fractions are allowed.
    */
   readonly limits?: readonly TaskLimit<Schema>[];
+  /**
+   * Lets a Dagster asset run this task as its process (Pipes, `PipesTaskiqClient`): `ctx.pipes` is opened before `run` and closed after it, with the
+   * error where it throws. Says which `bucket` or `folder` the session may use, for the task's labels name it, and whoever may submit tasks writes
+   * those; a task that names another fails. For S3 with isolation `process`: `awsCredentials` `inherit`. Default: reports go nowhere.
+   */
+  readonly pipes?: TaskPipes;
   run(input: z.output<Schema>, ctx: Context): Output | Promise<Output>;
   /** Writes the effects of the task in the transaction that records its completion, within `TASKIQ_COMMIT_TIMEOUT_MS`. */
   commit?(tx: CommitClient, output: Awaited<Output>, ctx: Context): void | Promise<void>;
 };
+
+export type TaskPipes = PipesPlaces & Pick<PipesOptions, "intervalMs" | "s3">;
 
 export type TaskLimit<Schema extends z.ZodType = z.ZodType> = {
   readonly key: string | ((input: z.output<Schema>) => string);
@@ -138,9 +147,17 @@ function define<Schema extends z.ZodType, Output>(
     // As the shape has checked it; zod does not see the type of the key's function.
     limits: options.limits ?? [],
     ...(isolation === "process" && { process: { memoryMb, awsCredentials } }),
-    run: options.run,
+    run: options.pipes === undefined ? options.run : withSession(options.run, options.pipes),
     ...(options.commit && { commit: options.commit }),
   };
+}
+
+function withSession<Input, Output>(
+  run: (input: Input, ctx: Context) => Output | Promise<Output>,
+  { intervalMs, s3, ...allow }: TaskPipes,
+): (input: Input, ctx: Context) => Promise<Output> {
+  return (input, ctx) =>
+    withPipes({ labels: ctx.labels, allow, intervalMs, s3 }, async (pipes) => await run(input, { ...ctx, pipes }));
 }
 
 /** What stands at a path of the options, in at most 80 characters. */
@@ -191,6 +208,15 @@ const FIELDS = z.strictObject({
         }),
     )
     .max(4)
+    .optional(),
+  pipes: z
+    .strictObject({
+      bucket: z.string().min(1).optional(),
+      folder: z.string().min(1).optional(),
+      intervalMs: z.int().min(1).max(3_600_000).optional(),
+      s3: z.looseObject({}).optional(),
+    })
+    .refine(({ bucket, folder }) => bucket !== undefined || folder !== undefined, "expected bucket, folder or both")
     .optional(),
   run: z.custom<() => unknown>((value) => typeof value === "function", "expected a function"),
   commit: z.custom<() => unknown>((value) => typeof value === "function", "expected a function").optional(),

@@ -14,6 +14,7 @@ import type { Log } from "../log.ts";
 import type { AbortReason, TaskError, TaskPolicy } from "../model/task.ts";
 import { encodeJson } from "../payload/json.ts";
 import type { PayloadStore } from "../payload/payload.ts";
+import { NO_PIPES } from "../pipes/session.ts";
 import { attemptIds } from "../tracing/attempt-ids.ts";
 import { traceparentOf } from "../tracing/carrier.ts";
 import type { Attempt } from "./attempt.ts";
@@ -360,6 +361,7 @@ export function contextOf(
         attempt.progressMessage = message.slice(0, MAX_PROGRESS_MESSAGE).replaceAll("\0", "\\0");
     },
     parent: (key) => readParent(task, key),
+    pipes: NO_PIPES,
     abandoned: attempt.abandoned,
     store: async (value) => await payloads.put(task.id, encodeJson(value, { maxChars: maxPayloadBytes })),
   };

@@ -3,6 +3,7 @@
 import type { Context, TaskLog } from "../define/context.ts";
 import { TaskiqError } from "../errors.ts";
 import type { AbortReason } from "../model/task.ts";
+import { NO_PIPES } from "../pipes/session.ts";
 import { loggable } from "../redact.ts";
 import type { AttemptFacts, FromChild } from "./messages.ts";
 
@@ -53,6 +54,7 @@ export function createChildContext(
         const message = `ctx.parent(${JSON.stringify(key)}): expected isolation "inline", this task has a process of its own. Refer to the step in its input.`;
         throw new TaskiqError("reference_invalid", message);
       },
+      pipes: NO_PIPES,
       progress(fraction, message) {
         if (typeof fraction !== "number" || Number.isNaN(fraction)) return;
         const text = message ?? latest?.message;

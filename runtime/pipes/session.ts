@@ -46,7 +46,8 @@ export type PipesOptions = PipesSource & {
   readonly clock?: Clock | undefined;
 };
 
-export type Pipes = {
+/** What a handler may do with its session, `ctx.pipes`. */
+export type PipesReports = {
   /** Null where Dagster has not started this. */
   readonly context: PipesContext | null;
   readonly log: Readonly<Record<LogLevel, (message: string) => void>>;
@@ -70,6 +71,9 @@ export type Pipes = {
   }): void;
   /** Any JSON, for `get_custom_messages()`. */
   reportCustomMessage(payload: unknown): void;
+};
+
+export type Pipes = PipesReports & {
   /** Ends the session; once. `failure`: what the work threw. Rejects where reports could not be handed over. */
   close(failure?: { readonly error: unknown }): Promise<void>;
 };
@@ -94,7 +98,7 @@ export async function withPipes<T>(options: PipesOptions, work: (pipes: Pipes) =
 /** Throws TaskiqError `pipes_invalid` for values that cannot be read or places that are not allowed; otherwise what reading the context throws. */
 export async function openPipes(options: PipesOptions): Promise<Pipes> {
   const bootstrap = readBootstrap(options);
-  if (bootstrap === null) return sessionOf(null, { write() {}, close: async () => {} }, () => []);
+  if (bootstrap === null) return sessionWithNobody();
   if (bootstrap.isForeign) await requireAllowed(bootstrap, options.allow ?? {});
   let opened: Promise<PipesObjects> | undefined;
   const objects = () => {
@@ -123,6 +127,13 @@ export async function openPipes(options: PipesOptions): Promise<Pipes> {
     );
   });
 }
+
+function sessionWithNobody(): Pipes {
+  return sessionOf(null, { write() {}, close: async () => {} }, () => []);
+}
+
+/** `ctx.pipes` of a task that no session was opened for. It keeps nothing, so all share it. */
+export const NO_PIPES: PipesReports = sessionWithNobody();
 
 function sessionOf(context: PipesContext | null, channel: PipesChannel, lastLines: () => string[]): Pipes {
   const made = new Set<string>();
@@ -154,7 +165,7 @@ function sessionOf(context: PipesContext | null, channel: PipesChannel, lastLine
       if (context !== null && made.has(key))
         throw invalid(`reportMaterialization: expected each asset once, got ${key} again.`);
       write(materializationLine(key, report));
-      made.add(key);
+      if (context !== null) made.add(key);
     },
     reportCheck: (report) => write(checkLine(assetKey(report.assetKey, "reportCheck"), report)),
     reportCustomMessage: (payload) => write(customLine(payload)),

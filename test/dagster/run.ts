@@ -48,7 +48,8 @@ const pytestArgs = process.argv.slice(2);
 const kept = process.env.DAGSTER_TEST_FOLDER;
 const folder = kept ?? (await mkdtemp(join(tmpdir(), "taskiq-dagster-")));
 const home = join(folder, "dagster-home");
-await mkdir(home, { recursive: true });
+const pipes = join(folder, "pipes");
+await Promise.all([home, pipes].map((made) => mkdir(made, { recursive: true })));
 await writeFile(join(home, "dagster.yaml"), DAGSTER_YAML);
 
 const pytest = (tests: string, env: Readonly<Record<string, string>> = {}) =>
@@ -64,6 +65,7 @@ const settings = ({ apiUrl, dagsterUrl }: { readonly apiUrl: string; readonly da
   INTEROP_PG_URL: dagsterUrl.replace("postgres://", "postgresql://"),
   INTEROP_EXECUTOR: "dagster_taskiq:taskiq_executor",
   INTEROP_JOURNAL: join(folder, "journal.jsonl"),
+  TEST_PIPES_FOLDER: pipes,
   TASKIQ_URL: apiUrl,
   DAGSTER_DISABLE_TELEMETRY: "1",
   PYTHONDONTWRITEBYTECODE: "1",

@@ -13,6 +13,7 @@ import { defineTask, type TaskOptions } from "../../runtime/define/task.ts";
 import { openLog } from "../../runtime/log.ts";
 import type { Graph, Step } from "../../runtime/model/graph.ts";
 import type { AbortReason } from "../../runtime/model/task.ts";
+import { NO_PIPES } from "../../runtime/pipes/session.ts";
 import { createSimpleRun } from "../../runtime/tasks/simple-run.ts";
 import { expectedOf, graphs, testStep } from "../support/graphs.ts";
 import { createManualClock } from "../support/manual-clock.ts";
@@ -66,6 +67,7 @@ function startGraph(tasks: readonly AnyTask[], graph: Graph, setup: Setup = {}) 
     parent: () => {
       throw new Error("expected no question for a parent");
     },
+    pipes: NO_PIPES,
     progress: (fraction, message) => progress.push([fraction, message]),
   };
   const input = definition.input.parse({ run_id: RUN_ID, graph, ...(concurrency !== undefined && { concurrency }) });

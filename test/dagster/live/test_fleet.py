@@ -3,11 +3,15 @@
 import subprocess
 import sys
 import time
+from datetime import datetime
+from statistics import median
 
 from conftest import LOCATION, QUICK, Deployment
 from dagster import DagsterEventType
 
 BRANCHES = 12
+#: Of both executors in turn.
+ROUNDS = 3
 
 
 def test_twelve_steps_run_side_by_side_on_two_workers(deployment: Deployment):
@@ -65,11 +69,16 @@ def test_prints_what_it_costs(deployment: Deployment):
     print(f"FIGURE launch_step to the start of the child, median of {len(waits)}: {waits[len(waits) // 2] * 1000:.0f} ms")
     print(f"FIGURE launch_step to Dagster's STEP_WORKER_STARTED (Python and Dagster loaded): {whole[len(whole) // 2]:.2f} s")
 
-    ours = deployment.launch("diamond")
-    deployment.finished(ours)
-    print(f"FIGURE diamond (14 steps), this fleet: {_wall(deployment, ours):.1f} s")
-    theirs = _under_multiprocess(deployment)
-    print(f"FIGURE diamond (14 steps), multiprocess executor in one process tree: {_wall(deployment, theirs):.1f} s")
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        run_id = deployment.launch("diamond")
+        deployment.finished(run_id)
+        ours.append(_wall(deployment, run_id))
+        theirs.append(_wall(deployment, _under_multiprocess(deployment)))
+    print(f"FIGURE 12 ops side by side, this fleet, median and all: {median(ours):.1f} s {_listed(ours)}")
+    print(f"FIGURE 12 ops side by side, multiprocess executor: {median(theirs):.1f} s {_listed(theirs)}")
+    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
+    print(f"FIGURE this fleet's time by the multiprocess executor's: {median(ratios):.2f} {_listed(ratios)}")
 
 
 def _under_multiprocess(deployment: Deployment) -> str:
@@ -91,12 +100,14 @@ def _wall(deployment: Deployment, run_id: str) -> float:
     return stats.end_time - stats.start_time
 
 
+def _listed(numbers: list[float]) -> str:
+    return f"({', '.join(f'{one:.2f}' for one in numbers)})"
+
+
 def _times(deployment: Deployment, run_id: str, kind: DagsterEventType) -> dict[str, float]:
     entries = deployment.instance.all_logs(run_id, of_type=kind)
     return {entry.dagster_event.step_key: entry.timestamp for entry in entries}
 
 
 def _seconds(text: str) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
