@@ -1,6 +1,6 @@
 /**
  * `npm run test:dagster`: real Dagster on this worker fleet. Makes a Python environment, starts the fleet and lets pytest do the rest: first what needs
- * no fleet (unit/), then the runs (live/). Not part of `npm test`, because it installs from PyPI and takes about ten minutes on two cores.
+ * no fleet (unit/), then the runs (live/). Not part of `npm test`, because it installs from PyPI and takes a quarter of an hour on two cores.
  *
  *   PYTHON                what makes the environment. Default: python3, which has to be 3.10 to 3.13
  *   DAGSTER_TEST_FOLDER    where logs and Dagster's files go, and stay. Default: a temporary folder, removed at the end
@@ -11,8 +11,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { prepareVenv, run } from "../support/venv.ts";
 import { startFleet } from "./fleet.ts";
-import { prepareVenv, run } from "./python.ts";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 /** Run workers wait for their steps: half of the fleet's slots at most. */
@@ -43,7 +43,11 @@ run_launcher:
 // Whatever was started is killed by its `exit` handlers.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
-const python = await prepareVenv(process.env.PYTHON ?? "python3");
+const python = await prepareVenv({
+  name: "dagster",
+  requirements: join(HERE, "requirements.txt"),
+  editable: join(HERE, "../../runtime/dagster"),
+});
 const pytestArgs = process.argv.slice(2);
 const kept = process.env.DAGSTER_TEST_FOLDER;
 const folder = kept ?? (await mkdtemp(join(tmpdir(), "taskiq-dagster-")));

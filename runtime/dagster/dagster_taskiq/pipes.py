@@ -27,6 +27,7 @@ MESSAGES_LABEL = "dagster/pipes_messages"
 _LABEL_OF = {"DAGSTER_PIPES_CONTEXT": CONTEXT_LABEL, "DAGSTER_PIPES_MESSAGES": MESSAGES_LABEL}
 _MAX_LABEL_CHARS = 1_000
 _WAIT_SECONDS = 10
+_ONE_ATTEMPT = {"max_attempts": 1, "max_losses": 0, "on_lost": "fail"}
 
 
 @public
@@ -75,7 +76,9 @@ class PipesTaskiqClient(PipesClient):
             task, input: the name of a task and its input; or
             argv: the program of a ``command`` task. It gets ``--dagster-pipes-context`` and ``--dagster-pipes-messages``.
             extras: for the other side, as JSON.
-            queue, priority, labels, policy: as in ``POST /v1/tasks``.
+            queue, priority, labels, policy: as in ``POST /v1/tasks``. Unless the policy says otherwise the task has one attempt and fails when its
+                worker is lost: a second attempt would report into the session of the first, and an asset may be reported once. Let Dagster
+                retry the step.
 
         Raises:
             DagsterPipesExecutionError: the task failed or was cancelled.
@@ -96,7 +99,7 @@ class PipesTaskiqClient(PipesClient):
             else:
                 body |= {"task": task, "input": input}
                 body["labels"] |= _bootstrap_labels(session.get_bootstrap_env_vars())
-            given = {"queue": queue, "priority": priority, "policy": policy}
+            given = {"queue": queue, "priority": priority, "policy": {**_ONE_ATTEMPT, **(policy or {})}}
             body |= {name: value for name, value in given.items() if value is not None}
             # For this request alone: one whose answer was lost does not make a second task.
             key = f"dagster-pipes:{context.run_id}:{session.context_data['retry_number']}:{uuid4().hex}"

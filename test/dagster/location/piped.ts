@@ -5,7 +5,6 @@ import { defineTask } from "../../../runtime/define/index.ts";
 export const piped = defineTask({
   name: "test.piped",
   input: z.strictObject({ rows: z.int() }),
-  retry: { maxAttempts: 1 },
   pipes: { folder: process.env.TEST_PIPES_FOLDER ?? "" },
   run({ rows }, { pipes }) {
     if (rows < 0) throw new RangeError(`expected rows, got ${rows}`);
