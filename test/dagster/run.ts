@@ -56,6 +56,9 @@ const pipes = join(folder, "pipes");
 await Promise.all([home, pipes].map((made) => mkdir(made, { recursive: true })));
 await writeFile(join(home, "dagster.yaml"), DAGSTER_YAML);
 
+// For the task's definition in API and workers, and for the tests: all of them inherit it.
+process.env.TEST_PIPES_FOLDER = pipes;
+
 const pytest = (tests: string, env: Readonly<Record<string, string>> = {}) =>
   // 5: no test of these has the wanted name.
   run(python, ["-m", "pytest", "-p", "no:cacheprovider", "-v", "-rP", "--tb=short", join(HERE, tests), ...pytestArgs], {
@@ -69,7 +72,6 @@ const settings = ({ apiUrl, dagsterUrl }: { readonly apiUrl: string; readonly da
   INTEROP_PG_URL: dagsterUrl.replace("postgres://", "postgresql://"),
   INTEROP_EXECUTOR: "dagster_taskiq:taskiq_executor",
   INTEROP_JOURNAL: join(folder, "journal.jsonl"),
-  TEST_PIPES_FOLDER: pipes,
   TASKIQ_URL: apiUrl,
   DAGSTER_DISABLE_TELEMETRY: "1",
   PYTHONDONTWRITEBYTECODE: "1",
