@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import requests
+from typing import TYPE_CHECKING, Any
 
 from dagster_taskiq.config import ApiSettings
 from dagster_taskiq.errors import TaskiqApiError, TaskiqUnreachableError
 from dagster_taskiq.version import __version__
+
+if TYPE_CHECKING:
+    import requests
 
 TERMINAL_STATES = frozenset({"succeeded", "failed", "cancelled", "skipped"})
 
@@ -157,6 +158,9 @@ class TaskiqClient:
         headers: Mapping[str, str] | None = None,
         retry_seconds: float | None = None,
     ) -> Any:
+        # Not in steps, which load this module and ask for nothing.
+        import requests
+
         limit = self._settings.retry_seconds if retry_seconds is None else retry_seconds
         started = self._now()
         pause = _FIRST_PAUSE_SECONDS
@@ -188,7 +192,9 @@ class TaskiqClient:
             self._sleep(wait)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
-    def _session(self) -> requests.Session:
+    def _session(self) -> "requests.Session":
+        import requests
+
         session: requests.Session | None = getattr(self._of_thread, "session", None)
         if session is None:
             session = requests.Session()
@@ -222,7 +228,7 @@ def _filter(labels: Mapping[str, str]) -> list[str]:
     return [f"{name}={value}" for name, value in labels.items()]
 
 
-def _json_of(answer: requests.Response, method: str, path: str) -> Any:
+def _json_of(answer: "requests.Response", method: str, path: str) -> Any:
     if not 200 <= answer.status_code < 300:
         raise _error_of(answer, method, path)
     try:
@@ -235,7 +241,7 @@ def _json_of(answer: requests.Response, method: str, path: str) -> Any:
         ) from error
 
 
-def _error_of(answer: requests.Response, method: str, path: str) -> TaskiqApiError:
+def _error_of(answer: "requests.Response", method: str, path: str) -> TaskiqApiError:
     try:
         problem = answer.json()
     except ValueError:
@@ -250,7 +256,7 @@ def _error_of(answer: requests.Response, method: str, path: str) -> TaskiqApiErr
     return TaskiqApiError(answer.status_code, code, f"{method} {path}: {answer.status_code} {code}: {text}{advice.get(answer.status_code, '')}")
 
 
-def _retry_after(answer: requests.Response) -> float | None:
+def _retry_after(answer: "requests.Response") -> float | None:
     try:
         return min(max(float(answer.headers.get("retry-after", "")), 0.0), 60.0)
     except ValueError:

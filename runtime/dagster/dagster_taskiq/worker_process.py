@@ -6,6 +6,7 @@ drains puts its tasks back into the queue, although Dagster has closed the inter
 
 import argparse
 import base64
+import gc
 import sys
 import zlib
 from collections.abc import Sequence
@@ -82,6 +83,8 @@ def _instance(args: ExecuteStepArgs | ExecuteRunArgs) -> DagsterInstance:
 
 def _dagster(*arguments: str) -> int:
     """One command of ``dagster api``, without the limits of a command line."""
+    gc.freeze()
+    gc.enable()
     try:
         api_cli.main(args=list(arguments), prog_name="dagster api", standalone_mode=False)
     except SystemExit as ended:

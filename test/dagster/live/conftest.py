@@ -39,7 +39,7 @@ mutation Stop($ids: [String!]!, $policy: TerminateRunPolicy) { terminateRuns(run
 """
 
 
-def until(condition: Callable[[], Any], *, seconds: float, what: str) -> Any:
+def until(condition: Callable[[], Any], *, seconds: float, what: str, every: float = 0.1) -> Any:
     """Asks until the answer is true, and returns it."""
     end = time.monotonic() + seconds
     last: Any = None
@@ -47,7 +47,7 @@ def until(condition: Callable[[], Any], *, seconds: float, what: str) -> Any:
         last = condition()
         if last:
             return last
-        time.sleep(0.1)
+        time.sleep(every)
     raise AssertionError(f"waited {seconds:g} s for {what}; last: {last!r}")
 
 
@@ -90,8 +90,8 @@ class Deployment:
         assert run is not None
         return run
 
-    def finished(self, run_id: str, seconds: float = 900) -> dg.DagsterRun:
-        until(lambda: self.run(run_id).is_finished, seconds=seconds, what=f"the end of run {run_id} ({self.run(run_id).job_name})")
+    def finished(self, run_id: str, seconds: float = 900, every: float = 0.1) -> dg.DagsterRun:
+        until(lambda: self.run(run_id).is_finished, seconds=seconds, every=every, what=f"the end of run {run_id} ({self.run(run_id).job_name})")
         return self.run(run_id)
 
     def events(self, run_id: str, kind: dg.DagsterEventType) -> list[dg.DagsterEvent]:
@@ -101,6 +101,10 @@ class Deployment:
         """Newest first; all of the run, or those of a step."""
         labels = {RUN_LABEL: run_id} if step_key is None else {RUN_LABEL: run_id, STEP_LABEL: step_key}
         return list(self.api.find(labels))
+
+    def running(self, queue: str) -> int:
+        """How many of a queue's tasks run, at one moment."""
+        return len(self.api._request("GET", "/v1/tasks", params={"queue": queue, "state": "running"})["tasks"])
 
     def journal(self, run_id: str, event: str | None = None) -> list[dict]:
         path = Path(os.environ["INTEROP_JOURNAL"])
