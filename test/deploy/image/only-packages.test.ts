@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type LockFile, onlyPackages } from "../../../deploy/image/only-packages.ts";
 
@@ -49,26 +49,5 @@ describe("onlyPackages", () => {
       "node_modules/d",
     ]);
     expect(JSON.stringify(reduced)).not.toContain('"dev"');
-  });
-});
-
-describe("the image's stage that builds the dashboard", () => {
-  it("installs what the dashboard's sources name, and nothing else", () => {
-    const text = globSync("runtime/web/**/*.{ts,tsx}", { exclude: ["runtime/web/dist/**"] })
-      .map((path) => readFileSync(path, "utf8"))
-      .join("\n");
-    const specifiers = [...text.matchAll(/(?:from |import |import\()"([^".][^"]*)"/g)].map(([, name = ""]) => name);
-    const packages = specifiers
-      .filter((name) => !name.startsWith("node:"))
-      .map((name) =>
-        name
-          .split("/")
-          .slice(0, name.startsWith("@") ? 2 : 1)
-          .join("/"),
-      );
-    const dockerfile = readFileSync("runtime/Dockerfile", "utf8");
-    const [, installed = ""] = /node only-packages\.ts \\\n([^&]*)&&/.exec(dockerfile) ?? [];
-    const named = installed.split(/[\s\\]+/).filter((name) => name !== "");
-    expect(named.toSorted()).toEqual([...new Set(packages)].toSorted());
   });
 });
