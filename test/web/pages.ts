@@ -43,6 +43,22 @@ export const PAGES: readonly ShownPage[] = [
   { name: "start-job", hash: () => "#/start/job/etl", ready: formShown },
   { name: "start-task", hash: () => "#/start/task/sleep", ready: formShown },
   { name: "not-found", hash: () => "#/nowhere" },
+  {
+    name: "dialog-cancel",
+    hash: ({ runningTask }) => `#/tasks/${runningTask}`,
+    ready: (page) => asked(page, "Cancel"),
+  },
+  { name: "dialog-retry", hash: ({ failedTask }) => `#/tasks/${failedTask}`, ready: (page) => asked(page, "Retry") },
+  { name: "dialog-cancel-all", hash: () => "#/tasks?state=queued", ready: (page) => asked(page, "Cancel all…") },
+  { name: "dialog-pause", hash: () => "#/queues/default", ready: (page) => asked(page, "Pause") },
+  {
+    name: "dialog-keys",
+    hash: () => "#/tasks",
+    ready: async (page) => {
+      await page.keyboard.press("?");
+      await page.getByRole("dialog", { name: "Keys" }).waitFor();
+    },
+  },
 ];
 
 /** What such a page says that is no problem: it was asked for something that is not there. */
@@ -52,6 +68,11 @@ export async function untilShown(page: Page, { ready }: ShownPage): Promise<void
   await page.locator("h1").first().waitFor();
   await page.waitForFunction(() => document.querySelector("[aria-busy=true]") === null);
   await ready?.(page);
+}
+
+async function asked(page: Page, button: string): Promise<void> {
+  await page.getByRole("button", { name: button, exact: true }).first().click();
+  await page.getByRole("dialog").waitFor();
 }
 
 /** The library for forms comes later than the page. */

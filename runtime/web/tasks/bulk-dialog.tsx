@@ -57,7 +57,7 @@ export function BulkDialog({ kind, filter, onClose }: BulkDialogProps) {
             ) : (
               <strong data-count={counted.matched}>{countedNoun(counted.matched, "task")}</strong>
             )}{" "}
-            match: {text}.
+            {counted?.matched === 1 ? "matches" : "match"}: {text}.
           </p>
           <p>{words.effect} Tasks that come meanwhile are left alone.</p>
           {remaining !== null && counted !== undefined && counted.matched > 0 && (

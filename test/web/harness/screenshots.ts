@@ -17,12 +17,21 @@ const LOOKS = [
 ] as const;
 
 const web = useDashboard();
+const closed = useDashboard({ auth: "keys" });
 let seeded: Seed;
 
 beforeAll(async () => {
   await mkdir(FOLDER, { recursive: true });
   seeded = await seed(web);
 }, 180_000);
+
+describe.runIf(WANTED.length === 0 || WANTED.includes("sign-in"))("sign-in", () => {
+  test.each(LOOKS)("$name", async ({ name, theme, size }) => {
+    const page = await closed.open("#/overview", { theme, size, expected: [/status of 401/] });
+    await page.getByLabel("API key").waitFor();
+    await page.screenshot({ path: join(FOLDER, `sign-in.${name}.png`) });
+  });
+});
 
 describe.each(
   PAGES.filter(({ name }) => WANTED.length === 0 || WANTED.includes(name)).map((page) => [page.name, page]),

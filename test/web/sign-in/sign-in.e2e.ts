@@ -1,11 +1,22 @@
 /** Keys: who may see and do what, and what becomes of a key. */
 import { describe, expect, test } from "vitest";
 import { useDashboard } from "../harness/dashboard.ts";
+import { lookedAt, WELL } from "../harness/looked-at.ts";
 
 const web = useDashboard({ auth: "keys" });
 const REFUSED = [/status of 401/, /status of 403/];
 
 describe("signing in", () => {
+  test.each([
+    ["light", 1_280],
+    ["dark", 1_280],
+    ["light", 360],
+  ] as const)("%s, %d pixels wide, keeps to WCAG AA, as far as a program can tell", async (theme, width) => {
+    const page = await web.open("#/tasks", { theme, size: { width, height: 740 }, expected: REFUSED });
+    await page.getByLabel("API key").waitFor();
+    expect(await lookedAt(page)).toEqual(WELL);
+  });
+
   test("asks for a key, refuses a wrong one with the reason, and lets a right one in", async () => {
     const page = await web.open("#/tasks?state=failed", { expected: REFUSED });
     const field = page.getByLabel("API key");
