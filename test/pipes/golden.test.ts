@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { deflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readBootstrap } from "../../runtime/pipes/bootstrap.ts";
 import { contextOf } from "../../runtime/pipes/context.ts";
@@ -13,6 +12,7 @@ import { withPipes } from "../../runtime/pipes/index.ts";
 import { openPipesObjects } from "../../runtime/pipes/objects.ts";
 import golden from "../golden/pipes.json" with { type: "json" };
 import { startTestAws, type TestAws } from "../support/aws.ts";
+import { encoded } from "./handed-over.ts";
 import { reportEverything } from "./report-everything.ts";
 
 type Params = Readonly<Record<string, unknown>>;
@@ -49,7 +49,6 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-const encode = (value: unknown) => deflateSync(JSON.stringify(value)).toString("base64");
 const parsed = (lines: readonly string[]): unknown[] => lines.map((line) => JSON.parse(line));
 
 describe.each(sessions)("$name", ({ options, session }) => {
@@ -57,8 +56,8 @@ describe.each(sessions)("$name", ({ options, session }) => {
     const { DAGSTER_PIPES_CONTEXT: context, DAGSTER_PIPES_MESSAGES: messages } = session.bootstrap_params;
     // Only some were recorded as text, too.
     const env = session.bootstrap_env ?? {
-      DAGSTER_PIPES_CONTEXT: encode(context),
-      DAGSTER_PIPES_MESSAGES: encode(messages),
+      DAGSTER_PIPES_CONTEXT: encoded(context),
+      DAGSTER_PIPES_MESSAGES: encoded(messages),
     };
     const bootstrap = readBootstrap({ env });
     // Temporary names differ from those that stand in the sample.
@@ -187,8 +186,8 @@ async function place(session: Session) {
     written = async () => await objects.read(BUCKET, `${PREFIX}-${id}/1.json`);
   }
   return {
-    context: encode(contextPlace),
-    messages: encode(messagesPlace),
+    context: encoded(contextPlace),
+    messages: encoded(messagesPlace),
     written: async (output: Output) => (await written(output)).split("\n"),
   };
 }

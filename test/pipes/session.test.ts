@@ -2,26 +2,14 @@
 import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { deflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { PipesObjects } from "../../runtime/pipes/channel.ts";
 import { openPipes, type Pipes, withPipes } from "../../runtime/pipes/index.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { until } from "../support/until.ts";
+import { encoded, sessionContext } from "./handed-over.ts";
 
-const CONTEXT = {
-  asset_keys: ["one", "two"],
-  code_version_by_asset_key: {},
-  provenance_by_asset_key: {},
-  partition_key: null,
-  partition_key_range: null,
-  partition_time_window: null,
-  run_id: "r",
-  job_name: "j",
-  retry_number: 0,
-  extras: { a: 1 },
-};
-const encode = (value: unknown) => deflateSync(JSON.stringify(value)).toString("base64");
+const CONTEXT = sessionContext({ extras: { a: 1 } });
 
 let folder: string;
 let count = 0;
@@ -32,7 +20,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 async function open(context: object = CONTEXT): Promise<{ pipes: Pipes; lines: () => Promise<string[]> }> {
   const path = join(folder, `messages-${++count}`);
-  const env = { DAGSTER_PIPES_CONTEXT: encode({ data: context }), DAGSTER_PIPES_MESSAGES: encode({ path }) };
+  const env = { DAGSTER_PIPES_CONTEXT: encoded({ data: context }), DAGSTER_PIPES_MESSAGES: encoded({ path }) };
   const pipes = await openPipes({ env });
   return {
     pipes,
@@ -75,7 +63,7 @@ describe("a session", () => {
 
   test("ends with the error of its work, which is thrown on", async () => {
     const path = join(folder, "thrown");
-    const env = { DAGSTER_PIPES_CONTEXT: encode({ data: CONTEXT }), DAGSTER_PIPES_MESSAGES: encode({ path }) };
+    const env = { DAGSTER_PIPES_CONTEXT: encoded({ data: CONTEXT }), DAGSTER_PIPES_MESSAGES: encoded({ path }) };
     const work = withPipes({ env }, async () => {
       throw new RangeError("too far", { cause: "a text" });
     });
@@ -153,9 +141,9 @@ describe("values", () => {
   test.each([
     ["no base64", "§§§"],
     ["no zlib stream", Buffer.from("{}").toString("base64")],
-    ["another place", encode({ url: "https://example.com" })],
+    ["another place", encoded({ url: "https://example.com" })],
   ])("that are %s are told", async (_, text) => {
-    const env = { DAGSTER_PIPES_CONTEXT: text, DAGSTER_PIPES_MESSAGES: encode({ stdio: "stdout" }) };
+    const env = { DAGSTER_PIPES_CONTEXT: text, DAGSTER_PIPES_MESSAGES: encoded({ stdio: "stdout" }) };
     await expect(openPipes({ env })).rejects.toMatchObject({
       code: "pipes_invalid",
       message: expect.stringContaining("DAGSTER_PIPES_CONTEXT"),
@@ -164,8 +152,8 @@ describe("values", () => {
 
   test("that unpack to more than 16 MiB are refused", async () => {
     const env = {
-      DAGSTER_PIPES_CONTEXT: encode("x".repeat(20_000_000)),
-      DAGSTER_PIPES_MESSAGES: encode({ stdio: "stdout" }),
+      DAGSTER_PIPES_CONTEXT: encoded("x".repeat(20_000_000)),
+      DAGSTER_PIPES_MESSAGES: encoded({ stdio: "stdout" }),
     };
     await expect(openPipes({ env })).rejects.toMatchObject({ code: "pipes_invalid" });
   });
@@ -173,8 +161,8 @@ describe("values", () => {
 
 describe("a task whose labels name", () => {
   const labels = (messages: object, context: object = { data: CONTEXT }) => ({
-    "dagster/pipes_context": encode(context),
-    "dagster/pipes_messages": encode(messages),
+    "dagster/pipes_context": encoded(context),
+    "dagster/pipes_messages": encoded(messages),
   });
 
   test("a file of the folder that it allows is sent there", async () => {
@@ -220,8 +208,8 @@ describe("a task whose labels name", () => {
 
 describe("messages by S3", () => {
   const env = {
-    DAGSTER_PIPES_CONTEXT: encode({ data: CONTEXT }),
-    DAGSTER_PIPES_MESSAGES: encode({ bucket: "b", key_prefix: "p" }),
+    DAGSTER_PIPES_CONTEXT: encoded({ data: CONTEXT }),
+    DAGSTER_PIPES_MESSAGES: encoded({ bucket: "b", key_prefix: "p" }),
   };
 
   test("are numbered from 1 without a gap, one object an interval, and none is empty", async () => {

@@ -2,26 +2,14 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { deflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import type { Context } from "../../runtime/define/context.ts";
 import { defineTask, type TaskOptions } from "../../runtime/define/task.ts";
 import { NO_PIPES } from "../../runtime/pipes/session.ts";
+import { encoded, sessionContext } from "./handed-over.ts";
 
-const SESSION = {
-  asset_keys: ["made"],
-  code_version_by_asset_key: {},
-  provenance_by_asset_key: {},
-  partition_key: null,
-  partition_key_range: null,
-  partition_time_window: null,
-  run_id: "r",
-  job_name: "j",
-  retry_number: 0,
-  extras: { size: 100 },
-};
-const encode = (value: unknown) => deflateSync(JSON.stringify(value)).toString("base64");
+const SESSION = sessionContext({ asset_keys: ["made"], extras: { size: 100 } });
 
 let folder: string;
 let count = 0;
@@ -37,8 +25,8 @@ const task = (run: Options["run"], pipes?: Options["pipes"]) =>
 function started(): { ctx: Context; messages: () => Promise<{ method: string; params: Record<string, unknown> }[]> } {
   const path = join(folder, `messages-${++count}`);
   const labels = {
-    "dagster/pipes_context": encode({ data: SESSION }),
-    "dagster/pipes_messages": encode({ path }),
+    "dagster/pipes_context": encoded({ data: SESSION }),
+    "dagster/pipes_messages": encoded({ path }),
   };
   return {
     ctx: { labels, pipes: NO_PIPES } as unknown as Context,
