@@ -83,7 +83,8 @@ it("agree with the rows after 10,000 tasks with failures, retries, cancellations
   mended.open();
   await reexecute(api, runId);
   await until(async () => (await open(system)) === 0, {
-    deadlineMs: TIMES.leaseMs + TIMES.recoveryMs + 40_000,
+    // A message that was on its way to the killed worker is rung again.
+    deadlineMs: TIMES.leaseMs + TIMES.recoveryMs + TIMES.ringAgainAfterMs + 60_000,
     what: "all tasks to be over",
   });
 
