@@ -23,6 +23,7 @@ import { openQueues } from "../runtime/queue/sqs.ts";
 import { encodeDoorbell } from "../runtime/wire/message.ts";
 import { cpuOf } from "./cpu.ts";
 import { noop } from "./noop-task.ts";
+import { submitAll } from "./submit-all.ts";
 
 const { values } = parseArgs({
   options: {
@@ -35,8 +36,6 @@ const { values } = parseArgs({
 });
 const ROUNDS = Number(values.rounds);
 const TASKS = Number(values.tasks);
-const SUBMIT_BATCH = 500;
-const SUBMITS_AT_ONCE = 4;
 
 /** What one drain of a queue took; the CPU of Postgres and of the emulator beside that of the process which drains. */
 type Drain = {
@@ -172,7 +171,7 @@ async function fill(tasks: number): Promise<void> {
 
 /** Submits first, then lets the worker drain: receive, claim, execute, complete, delete. */
 async function ourRound(tasks: number): Promise<Drain> {
-  await submitAll(tasks);
+  await submitAll(submitter, tasks);
   await announcer.idle();
   return await ask(worker, { tasks });
 }
@@ -182,7 +181,7 @@ async function ourWhole(tasks: number): Promise<Drain> {
   const requests = queues.requests;
   const statements = database.statements;
   const drained = ask(worker, { tasks });
-  await submitAll(tasks);
+  await submitAll(submitter, tasks);
   const drain = await drained;
   await announcer.idle();
   return {
@@ -190,19 +189,6 @@ async function ourWhole(tasks: number): Promise<Drain> {
     requests: drain.requests + queues.requests - requests,
     statements: drain.statements + database.statements - statements,
   };
-}
-
-async function submitAll(tasks: number): Promise<void> {
-  let left = tasks;
-  const submit = async () => {
-    while (left > 0) {
-      const count = Math.min(SUBMIT_BATCH, left);
-      left -= count;
-      const requests = Array.from({ length: count }, () => ({ task: "noop", input: null }));
-      await submitter.submit(requests, { tenant: "default" });
-    }
-  };
-  await Promise.all(Array.from({ length: SUBMITS_AT_ONCE }, submit));
 }
 
 function report(results: { bare1: Drain; bare4: Drain; drained: Drain; whole: Drain; bareWhole: Drain }[]): void {

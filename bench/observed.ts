@@ -22,6 +22,7 @@ import { migrate } from "../runtime/postgres/migrate.ts";
 import { openDatabase } from "../runtime/postgres/pool.ts";
 import { openQueues } from "../runtime/queue/sqs.ts";
 import { noop } from "./noop-task.ts";
+import { submitAll } from "./submit-all.ts";
 
 const { values } = parseArgs({
   options: {
@@ -38,8 +39,6 @@ const KNOWN = ["prometheus"];
 const VARIANTS = [OFF, ...values.variants.split(",")];
 const unknown = VARIANTS.find((variant) => variant !== OFF && !KNOWN.includes(variant));
 if (unknown !== undefined) throw new Error(`--variants: expected some of ${KNOWN.join(", ")}, got ${unknown}.`);
-const SUBMIT_BATCH = 500;
-const SUBMITS_AT_ONCE = 4;
 
 /** `cpuMs`: of the worker. */
 type Round = { readonly ms: number; readonly cpuMs: number; readonly submitMs: number };
@@ -122,25 +121,12 @@ async function measure(variant: string, worker: ChildProcess | undefined): Promi
   const own = process.cpuUsage();
   const drained = once(worker, "message");
   worker.send({ tasks: TASKS });
-  await submitAll(submitter);
+  await submitAll(submitter, TASKS);
   // The worker answers with what it measured.
   const [{ ms, cpuMs }] = (await drained) as [{ ms: number; cpuMs: number }];
   await announcer.idle();
   const { user, system } = process.cpuUsage(own);
   return { ms, cpuMs, submitMs: (user + system) / 1_000 };
-}
-
-async function submitAll(submitter: Submitter): Promise<void> {
-  let left = TASKS;
-  const submit = async () => {
-    while (left > 0) {
-      const count = Math.min(SUBMIT_BATCH, left);
-      left -= count;
-      const requests = Array.from({ length: count }, () => ({ task: "noop", input: null }));
-      await submitter.submit(requests, { tenant: "default" });
-    }
-  };
-  await Promise.all(Array.from({ length: SUBMITS_AT_ONCE }, submit));
 }
 
 function report(variant: string, rounds: readonly { readonly off: Round; readonly on: Round }[]): void {

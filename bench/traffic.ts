@@ -19,10 +19,9 @@ import { migrate } from "../runtime/postgres/migrate.ts";
 import { openDatabase } from "../runtime/postgres/pool.ts";
 import { openQueues } from "../runtime/queue/sqs.ts";
 import { noop } from "./noop-task.ts";
+import { submitAll } from "./submit-all.ts";
 
 const ROUNDS = [10_000, 10_000, 20_000, 20_000];
-const SUBMIT_BATCH = 500;
-const SUBMITS_AT_ONCE = 4;
 
 /** Bytes in both directions. */
 type Counter = { bytes: number };
@@ -67,7 +66,7 @@ try {
     const before = { sqs: sqs.bytes, postgres: postgres.bytes };
     worker.send({ tasks });
     const drained = once(worker, "message");
-    await submitAll(tasks);
+    await submitAll(submitter, tasks);
     await drained;
     await announcer.idle();
     const perTask = (counter: Counter, since: number) => Math.round((counter.bytes - since) / tasks);
@@ -90,19 +89,6 @@ try {
   await stack.stop();
 }
 process.exit(0);
-
-async function submitAll(tasks: number): Promise<void> {
-  let left = tasks;
-  const submit = async () => {
-    while (left > 0) {
-      const count = Math.min(SUBMIT_BATCH, left);
-      left -= count;
-      const requests = Array.from({ length: count }, () => ({ task: "noop", input: null }));
-      await submitter.submit(requests, { tenant: "default" });
-    }
-  };
-  await Promise.all(Array.from({ length: SUBMITS_AT_ONCE }, submit));
-}
 
 /** The same address by way of a proxy that counts. */
 async function counted(url: string, counter: Counter): Promise<string> {

@@ -7,9 +7,7 @@
  * aborted with reason `shutdown` and its tasks are queued again. A worker also drains by itself when half of its slots are
  * held by handlers that ignore their abort, and when it has held up a deployment for too long.
  *
- * Over 300 lines: these states are of one process, and whatever reads them would have to be handed all of them.
- *
- * Longer than most: the states and what belongs to each are one thing, and every part of the worker is connected here.
+ * Over 300 lines: the states and what belongs to each are one thing, and every part of the worker is connected here.
  */
 
 import type { Clock } from "../clock.ts";
